@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Names the files that follow from the specification, and who writes each."""
+
+from __future__ import annotations
+
+import genspec_c
+from genspec_model import Spec
+
+
+def outputs(spec: Spec, source: str) -> dict[str, str]:
+    """Return {path below the repository: text} for the whole specification."""
+    return {
+        "src/kmod/uapi.h": genspec_c.header(spec, source),
+    }
