@@ -32,7 +32,10 @@ def header(spec: Spec, source: str) -> str:
     family = spec.name
     out = [
         "/* SPDX-License-Identifier: GPL-2.0-only */",
-        *_comment(f"The netlink interface of {family}. Written by scripts/genspec from {source}: do not edit."),
+        *_comment(
+            f"The netlink interface of {family}. "
+            f"Written by scripts/genspec from {source}: do not edit."
+        ),
         "",
         f"#ifndef {upper(family)}_UAPI_H",
         f"#define {upper(family)}_UAPI_H",
@@ -99,7 +102,8 @@ def _enum(family: str, enum: Enum) -> list[str]:
     if enum.flags:
         for bit, name in enumerate(names):
             out.append(f"\t{name} = 1u << {bit},")
-        return [*out, "};", "", f"#define {upper(family, enum.name)}_MASK 0x{(1 << len(names)) - 1:x}u"]
+        mask = f"#define {upper(family, enum.name)}_MASK 0x{(1 << len(names)) - 1:x}u"
+        return [*out, "};", "", mask]
     out += [f"\t{name}," for name in names]
     return [*out, *_max(upper(family, enum.name)), "};"]
 

@@ -14,6 +14,10 @@ from typing import Any
 SCALARS = {"u8": 1, "u16": 2, "u32": 4, "u64": 8}
 ATTR_TYPES = frozenset({*SCALARS, "binary", "string", "nest", "pad"})
 CHECKS = {"min", "max", "min-len", "max-len", "exact-len"}
+ATTR_KEYS = {
+    *("name", "type", "doc", "byte-order", "nested-attributes", "multi-attr", "enum", "checks"),
+}
+OP_KEYS = {"name", "doc", "attribute-set", "flags", "do", "dump", "event"}
 NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 
 
@@ -218,7 +222,7 @@ class Reader:
                 raise SpecError(f"{place}: binary needs a len")
             unit = SCALARS.get(kind, 1)
             if offset % unit:
-                raise SpecError(f"{place}: offset {offset} is no multiple of {unit}: hidden padding")
+                raise SpecError(f"{place}: hidden padding at offset {offset}: needs {unit}")
             members.append(
                 Member(
                     member["name"],
@@ -239,10 +243,9 @@ class Reader:
 
     def _set(self, where: str, item: dict[str, Any]) -> AttrSet:
         attrs = []
-        known = {"name", "type", "doc", "byte-order", "nested-attributes", "multi-attr", "enum", "checks"}
         for number, attr in enumerate(self._named(where, item.get("attributes")), 1):
             place = f"{where}/{attr['name']}"
-            self._keys(place, attr, known)
+            self._keys(place, attr, ATTR_KEYS)
             kind = attr.get("type")
             if kind not in ATTR_TYPES:
                 raise SpecError(f"{place}: type {kind!r}; allowed: {', '.join(sorted(ATTR_TYPES))}")
@@ -281,16 +284,16 @@ class Reader:
         ops = []
         for number, item in enumerate(self._named("operations", tree.get("list")), 1):
             where = f"operations/{item['name']}"
-            self._keys(where, item, {"name", "doc", "attribute-set", "flags", "do", "dump", "event"})
+            self._keys(where, item, OP_KEYS)
             kinds = [kind for kind in ("do", "dump", "event") if kind in item]
             if len(kinds) != 1:
                 raise SpecError(f"{where}: needs exactly one of do, dump and event")
             kind = kinds[0]
             body = self._map(where, item[kind])
-            request = body if kind == "event" else body.get("reply", {})
+            reply = body if kind == "event" else body.get("reply", {})
             used = (
-                tuple(body.get("request", {}).get("attributes", ())) if kind != "event" else (),
-                tuple(request.get("attributes", ())),
+                tuple(body.get("request", {}).get("attributes", ())),
+                tuple(reply.get("attributes", ())),
             )
             try:
                 attr_set = _find(sets, item.get("attribute-set", ""))

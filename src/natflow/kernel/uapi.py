@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Numbers and names of the netlink interface; scripts/genspec: from src/natflow.yaml."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+GENL_NAME = "natflow"
+GENL_VERSION = 1
+GROUPS = ("events", "flows")
+
+# Prefixes in one filter at the most.
+PREFIXES_MAX = 256
+# Stands in a record for "no VLAN tag".
+VLAN_NONE = 65535
+
+CMD_CONFIG_GET = 1
+CMD_CONFIG_SET = 2
+CMD_STATS_GET = 3
+CMD_FLOW_GET = 4
+CMD_FLOW_FLUSH = 5
+CMD_FLOW_EXPLAIN = 6
+CMD_CLIENT_GET = 7
+CMD_EVENT = 8
+
+# How the packets of a flow are forwarded now. (names by number)
+STATES = (
+    "slow",
+    "learning",
+    "software",
+    "hw-pending",
+    "hardware",
+    "wed",
+)
+
+# What forwarded a packet. (names by number)
+ENGINES = (
+    "slow",
+    "software",
+    "hardware",
+)
+
+# What an event message tells. (names by number)
+EVENTS = (
+    "config",
+    "flush",
+    "flow-start",
+    "flow-end",
+)
+
+# Properties of a flow. (names by bit)
+FLOW_FLAGS = (
+    "snat",
+    "dnat",
+    "assured",
+    "symmetric",
+    "proved-original",
+    "proved-reply",
+)
+
+# Why a packet or a flow is not accelerated. The codes never change their meaning. (names by number)
+REASONS = (
+    "none",
+    "disabled",
+    "untracked",
+    "unconfirmed",
+    "dying",
+    "protocol",
+    "not-established",
+    "no-reply",
+    "delay",
+    "one-direction",
+    "unproved",
+    "helper",
+    "seqadj",
+    "synproxy",
+    "nat-clash",
+    "zone",
+    "foreign-offload",
+    "excluded",
+    "xfrm",
+    "tunnel",
+    "route",
+    "vrf",
+    "neighbour",
+    "path",
+    "device",
+    "pppoe",
+    "qinq",
+    "qdisc",
+    "local",
+    "fragment",
+    "ip-options",
+    "ttl",
+    "mtu",
+    "malformed",
+    "not-unicast",
+    "tcp-flags",
+    "no-flow",
+    "ingress",
+    "stale",
+    "closing",
+    "table-full",
+    "host-limit",
+    "learn-rate",
+    "no-memory",
+    "lro",
+    "checksum",
+)
+
+# Settings: name, least value, greatest value; the order is that of the attributes.
+SETTINGS = {
+    "enabled": (0, 1),
+    "delay_pkts": (0, 65535),
+    "sample_interval": (100, 10000),
+    "idle_timeout": (1000, 600000),
+    "max_flows": (16, 1048576),
+    "host_flows": (1, 1048576),
+    "learn_rate": (1, 1000000),
+    "exclude_mark": (0, 4294967295),
+    "exclude_mask": (0, 4294967295),
+}
+
+# Attribute sets: (name, type, set nested in it) of the attributes from number 1.
+ATTRS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    "config": (
+        ("enabled", "u8", ""),
+        ("delay-pkts", "u32", ""),
+        ("sample-interval", "u32", ""),
+        ("idle-timeout", "u32", ""),
+        ("max-flows", "u32", ""),
+        ("host-flows", "u32", ""),
+        ("learn-rate", "u32", ""),
+        ("exclude-mark", "u32", ""),
+        ("exclude-mask", "u32", ""),
+    ),
+    "engine-stats": (
+        ("engine", "u32", ""),
+        ("packets", "u64", ""),
+        ("bytes", "u64", ""),
+        ("pad", "pad", ""),
+    ),
+    "prefix": (
+        ("addr", "binary", ""),
+        ("len", "u8", ""),
+    ),
+    "filter": (
+        ("family", "u8", ""),
+        ("l4proto", "u8", ""),
+        ("prefix", "nest", "prefix"),
+        ("port", "be16", ""),
+        ("ifindex", "u32", ""),
+        ("mark", "u32", ""),
+        ("mark-mask", "u32", ""),
+        ("mac", "binary", ""),
+        ("state", "u8", ""),
+        ("reason", "u16", ""),
+        ("min-age", "u32", ""),
+        ("min-idle", "u32", ""),
+        ("min-rate", "u32", ""),
+    ),
+    "tuple": (
+        ("family", "u8", ""),
+        ("l4proto", "u8", ""),
+        ("src", "binary", ""),
+        ("dst", "binary", ""),
+        ("sport", "be16", ""),
+        ("dport", "be16", ""),
+    ),
+    "path": (
+        ("direction", "u8", ""),
+        ("in-ifindex", "u32", ""),
+        ("dst-ifindex", "u32", ""),
+        ("out-ifindex", "u32", ""),
+        ("vlan", "u16", ""),
+        ("mac", "binary", ""),
+        ("mtu", "u32", ""),
+        ("proved", "u32", ""),
+    ),
+    "main": (
+        ("config", "nest", "config"),
+        ("version", "string", ""),
+        ("features", "string", ""),
+        ("flow-size", "u32", ""),
+        ("flow6-size", "u32", ""),
+        ("uptime", "u64", ""),
+        ("engine-stats", "nest", "engine-stats"),
+        ("state-flows", "binary", ""),
+        ("reason-packets", "binary", ""),
+        ("reason-flows", "binary", ""),
+        ("filter", "nest", "filter"),
+        ("record-size", "u32", ""),
+        ("flow-records", "binary", ""),
+        ("client-records", "binary", ""),
+        ("removed", "u32", ""),
+        ("removed-accelerated", "u32", ""),
+        ("tuple", "nest", "tuple"),
+        ("state", "u8", ""),
+        ("reason", "u16", ""),
+        ("path", "nest", "path"),
+        ("event", "u32", ""),
+        ("tracked", "u8", ""),
+        ("pad", "pad", ""),
+    ),
+}
+
+# struct format of a record, without alignment; its size in bytes
+FLOW_RECORD_FORMAT = "=QQQQQQQQQ16s16s16s16sHHHHIIIIIIIIIIIHHH12sBBBB6x"
+FLOW_RECORD_SIZE = 216
+
+
+class FlowRecord(NamedTuple):
+    """The members of a flow-record as they stand in the message."""
+
+    id: int
+    bytes_0: int
+    bytes_1: int
+    packets_0: int
+    packets_1: int
+    ct_bytes_0: int
+    ct_bytes_1: int
+    ct_packets_0: int
+    ct_packets_1: int
+    original_src: bytes
+    original_dst: bytes
+    reply_src: bytes
+    reply_dst: bytes
+    original_sport: int
+    original_dport: int
+    reply_sport: int
+    reply_dport: int
+    rate_0: int
+    rate_1: int
+    in_ifindex_0: int
+    in_ifindex_1: int
+    out_ifindex_0: int
+    out_ifindex_1: int
+    mark: int
+    age: int
+    idle: int
+    timeout: int
+    flags: int
+    vlan_0: int
+    vlan_1: int
+    reason: int
+    mac: bytes
+    family: int
+    l4proto: int
+    state: int
+    tcp_state: int
+
+
+# struct format of a record, without alignment; its size in bytes
+CLIENT_RECORD_FORMAT = "=16sQQQQQQQQQQQQIIII6sB1x"
+CLIENT_RECORD_SIZE = 136
+
+
+class ClientRecord(NamedTuple):
+    """The members of a client-record as they stand in the message."""
+
+    addr: bytes
+    slow_bytes_0: int
+    slow_bytes_1: int
+    slow_packets_0: int
+    slow_packets_1: int
+    software_bytes_0: int
+    software_bytes_1: int
+    software_packets_0: int
+    software_packets_1: int
+    hardware_bytes_0: int
+    hardware_bytes_1: int
+    hardware_packets_0: int
+    hardware_packets_1: int
+    rate_0: int
+    rate_1: int
+    flows: int
+    idle: int
+    mac: bytes
+    family: int
