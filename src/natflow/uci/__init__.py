@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         config_dir: str
 
         def load(self, package: str) -> list[Section]:
-            """The sections of the package, committed values only; UciError when it cannot be read."""
+            """The sections of the package, committed values only. UciError when it is broken."""
 
 
 __all__ = ["Section", "Uci", "UciError", "open_uci"]

@@ -36,7 +36,9 @@ def parse(data: bytes, file: str) -> list[Section]:
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
-        raise UciError(file, data.count(b"\n", 0, error.start) + 1, "this line is not UTF-8") from None
+        raise UciError(
+            file, data.count(b"\n", 0, error.start) + 1, "this line is not UTF-8"
+        ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise UciError(file, line, "this line holds a NUL byte")
@@ -51,7 +53,7 @@ def parse(data: bytes, file: str) -> list[Section]:
 
 
 def _statement(text: str, position: int, line: int, file: str) -> tuple[list[str], str, int, int]:
-    """The words of the statement at position, its first word as written, and where the next begins."""
+    """The words of a statement, its first word as written, and where the next one begins."""
     words: list[str] = []
     raw = ""
     while True:
@@ -106,7 +108,9 @@ class _Reader:
         keyword = KEYWORDS.get(raw)
         if keyword is None:
             allowed = "config, option, list or package"
-            raise UciError(self.file, line, f"{_shown(raw)} is no UCI keyword; {allowed} is allowed")
+            raise UciError(
+                self.file, line, f"{_shown(raw)} is no UCI keyword; {allowed} is allowed"
+            )
         if keyword == "config":
             self._config(words, line)
         elif keyword == "package":
@@ -137,7 +141,9 @@ class _Reader:
             if section.name == name:
                 if section.type != type_:
                     old = f"has type {section.type} since line {section.line}"
-                    raise UciError(self.file, line, f"section {name} {old} and cannot have type {type_} too")
+                    raise UciError(
+                        self.file, line, f"section {name} {old} and cannot have type {type_} too"
+                    )
                 self.current = section
                 return
         self.current = Section(type_, name, False, line)
@@ -147,7 +153,9 @@ class _Reader:
         self._count(words, line, 2, 3, f"{keyword} NAME 'VALUE'")
         section = self.current
         if section is None:
-            raise UciError(self.file, line, f"{keyword} {_shown(words[1])} stands before the first config line")
+            raise UciError(
+                self.file, line, f"{keyword} {_shown(words[1])} stands before the first config line"
+            )
         name, value = words[1], words[2] if len(words) > 2 else ""
         self._name(name, line)
         if keyword == "list":
@@ -161,7 +169,9 @@ class _Reader:
 
     def _name(self, name: str, line: int) -> None:
         if not NAME.fullmatch(name):
-            raise UciError(self.file, line, f"{_shown(name)} is no name; letters, digits and _ are allowed")
+            raise UciError(
+                self.file, line, f"{_shown(name)} is no name; letters, digits and _ are allowed"
+            )
 
 
 def _shown(word: str) -> str:

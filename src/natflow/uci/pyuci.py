@@ -27,8 +27,9 @@ class Pyuci:
     def load(self, package: str) -> list[Section]:
         """The sections of the package. UciError when it is missing, unreadable or broken."""
         path = self._files.path(package)
-        # A context keeps what it once read for ever: each load takes a fresh one. libuci overlays a package asked for by name
-        # with everybody's uncommitted `uci set` (whatever savedir says); one loaded by its path is the file, and found by name.
+        # A context keeps what it once read for ever: each load takes a fresh one. libuci overlays
+        # a package asked for by name with everybody's uncommitted `uci set`, whatever savedir
+        # says; one loaded by its path is the file alone, and can be found by name afterwards.
         context = self._uci.Uci(confdir=self.config_dir)
         try:
             content = context.get(os.path.abspath(path))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from natflow.uci.model import Section, UciError
@@ -21,14 +22,26 @@ def render(sections: Iterable[Section], file: str) -> str:
         if not TYPE.fullmatch(section.type):
             raise UciError(file, 0, f"{where}: {section.type!r} is no section type")
         if not section.anonymous and not NAME.fullmatch(section.name):
-            raise UciError(file, 0, f"{where}: this is no section name; letters, digits and _ are allowed")
-        head = f"\nconfig {section.type}" if section.anonymous else f"\nconfig {section.type} {_quoted(section.name)}"
+            raise UciError(
+                file, 0, f"{where}: this is no section name; letters, digits and _ are allowed"
+            )
+        head = (
+            f"\nconfig {section.type}"
+            if section.anonymous
+            else f"\nconfig {section.type} {_quoted(section.name)}"
+        )
         blocks.append(head + "\n")
         for name, value in section.options.items():
             if not NAME.fullmatch(name):
-                raise UciError(file, 0, f"{where}: {name!r} is no option name; letters, digits and _ are allowed")
+                raise UciError(
+                    file,
+                    0,
+                    f"{where}: {name!r} is no option name; letters, digits and _ are allowed",
+                )
             if not value:
-                raise UciError(file, 0, f"{where}: option {name} is empty; UCI keeps no empty option")
+                raise UciError(
+                    file, 0, f"{where}: option {name} is empty; UCI keeps no empty option"
+                )
             keyword = "option" if isinstance(value, str) else "list"
             for item in [value] if isinstance(value, str) else value:
                 if "\0" in item:
@@ -50,11 +63,11 @@ def store(path: str, text: str) -> None:
     try:
         data = text.encode()
         mode = 0o600
-        try:
+        with contextlib.suppress(FileNotFoundError):
             mode = os.stat(path).st_mode & 0o777
-        except FileNotFoundError:
-            pass
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+        handle = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode
+        )
         try:
             while data:
                 data = data[os.write(handle, data) :]
@@ -63,15 +76,15 @@ def store(path: str, text: str) -> None:
         finally:
             os.close(handle)
         os.rename(temporary, path)
-        directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        directory = os.open(
+            os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+        )
         try:
             os.fsync(directory)
         finally:
             os.close(directory)
     except (OSError, UnicodeEncodeError) as error:
-        try:
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
-        except OSError:
-            pass
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UciError(path, 0, f"cannot be written: {reason}") from None

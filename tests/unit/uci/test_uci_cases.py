@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Every file in cases/ is read by both backends: NAME.uci as it lies on disk, NAME.json what it must give."""
+"""Both backends read every file in cases/: NAME.uci as it lies on disk, NAME.json what it gives."""
 
 from __future__ import annotations
 
@@ -18,12 +18,19 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.uci"))
 @pytest.fixture(params=["embedded", "pyuci"])
 def backend(request: pytest.FixtureRequest) -> str:
     if request.param == "pyuci":
-        pytest.importorskip("uci", reason="pyuci (libuci) is not installed: only the embedded backend is tested")
+        pytest.importorskip(
+            "uci", reason="pyuci (libuci) is not installed: only the embedded backend is tested"
+        )
     return str(request.param)
 
 
 def plain(section: Section) -> dict[str, Any]:
-    return {"type": section.type, "name": section.name, "anonymous": section.anonymous, "options": section.options}
+    return {
+        "type": section.type,
+        "name": section.name,
+        "anonymous": section.anonymous,
+        "options": section.options,
+    }
 
 
 def test_there_are_cases() -> None:
@@ -82,7 +89,9 @@ def test_uncommitted_changes_are_not_seen(backend: str, tmp_path: Path) -> None:
         context.set("p", "b", "x", "2")
         context.save("p")
         try:
-            assert libuci.Uci(confdir=str(tmp_path)).get("p", "b", "x") == "2", "no delta was made: nothing is proved"
+            assert libuci.Uci(confdir=str(tmp_path)).get("p", "b", "x") == "2", (
+                "no delta was made: nothing is proved"
+            )
             assert open_uci(backend, str(tmp_path)).load("p")[0].options == {"x": "1"}
         finally:
             (deltas / "p").unlink()
