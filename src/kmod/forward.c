@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The fast path: the ingress hook of every port.
+ *
+ * Any doubt about a packet sends it on through the normal stack unchanged; only after the last
+ * check is it rewritten. A flow is fast only while the slow path has lately forwarded one of
+ * its packets in the same direction under the present rules (struct natflow_proof); when the
+ * interval is over the packets go up until one of them comes out at POST_ROUTING again.
+ */
+#include <linux/etherdevice.h>
+#include <linux/if_vlan.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <net/gso.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/netfilter/nf_conntrack_acct.h>
+#include <net/netns/nftables.h>
+
+#include "flow.h"
+#include "forward.h"
+#include "path.h"
+#include "table.h"
+#include "xmit.h"
+
+/**
+ * struct packet - what parsing found
+ * @len: length of the IP packet in bytes
+ * @l4_offset: transport header behind the network header
+ * @l4_len: bytes of the transport header that may be rewritten
+ * @closing: TCP segment with SYN, FIN or RST
+ */
+struct packet {
+	unsigned int	len;
+	unsigned int	l4_offset;
+	unsigned int	l4_len;
+	bool		closing;
+};
+
+/* Reads the transport header; gives the ports that start both headers. */
+static enum natflow_reason parse_l4(struct sk_buff *skb, u8 proto, struct packet *packet,
+				    __be16 **ports)
+{
+	packet->l4_len = proto == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);
+	if (packet->len < packet->l4_offset + packet->l4_len ||
+	    !pskb_may_pull(skb, packet->l4_offset + packet->l4_len))
+		return NATFLOW_REASON_MALFORMED;
+	*ports = (__be16 *)(skb->data + packet->l4_offset);
+	packet->closing = false;
+	if (proto == IPPROTO_TCP) {
+		const struct tcphdr *tcp = (const struct tcphdr *)*ports;
+
+		if (packet->len < packet->l4_offset + tcp->doff * 4 || tcp->doff < 5)
+			return NATFLOW_REASON_MALFORMED;
+		packet->closing = tcp->syn || tcp->fin || tcp->rst;
+	} else {
+		unsigned int len = ntohs(((const struct udphdr *)*ports)->len);
+
+		/* A GSO packet has the length of the whole in it or, fragment list, of the first. */
+		if (!skb_is_gso(skb) &&
+		    (len < sizeof(struct udphdr) || packet->l4_offset + len > packet->len))
+			return NATFLOW_REASON_MALFORMED;
+	}
+	return NATFLOW_REASON_NONE;
+}
+
+static enum natflow_reason parse4(struct sk_buff *skb, struct packet *packet,
+				  struct natflow_key4 *key)
+{
+	enum natflow_reason reason;
+	const struct iphdr *iph;
+	__be16 *ports;
+
+	if (!pskb_may_pull(skb, sizeof(*iph)))
+		return NATFLOW_REASON_MALFORMED;
+	iph = (const struct iphdr *)skb->data;
+	if (iph->version != 4)
+		return NATFLOW_REASON_MALFORMED;
+	if (iph->ihl != 5)
+		return NATFLOW_REASON_IP_OPTIONS;
+	if (iph->protocol != IPPROTO_TCP && iph->protocol != IPPROTO_UDP)
+		return NATFLOW_REASON_PROTOCOL;
+	if (ip_is_fragment(iph))
+		return NATFLOW_REASON_FRAGMENT;
+	if (iph->ttl <= 1)
+		return NATFLOW_REASON_TTL;
+	packet->len = ntohs(iph->tot_len);
+	packet->l4_offset = sizeof(*iph);
+	if (packet->len > skb->len || ip_fast_csum(iph, 5))
+		return NATFLOW_REASON_MALFORMED;
+	reason = parse_l4(skb, iph->protocol, packet, &ports);
+	if (reason)
+		return reason;
+	iph = (const struct iphdr *)skb->data;
+	key->saddr = iph->saddr;
+	key->daddr = iph->daddr;
+	key->sport = ports[0];
+	key->dport = ports[1];
+	key->l4proto = iph->protocol;
+	return NATFLOW_REASON_NONE;
+}
+
+static enum natflow_reason parse6(struct sk_buff *skb, struct packet *packet,
+				  struct natflow_key6 *key)
+{
+	enum natflow_reason reason;
+	const struct ipv6hdr *iph;
+	__be16 *ports;
+
+	if (!pskb_may_pull(skb, sizeof(*iph)))
+		return NATFLOW_REASON_MALFORMED;
+	iph = (const struct ipv6hdr *)skb->data;
+	if (iph->version != 6)
+		return NATFLOW_REASON_MALFORMED;
+	switch (iph->nexthdr) {
+	case IPPROTO_TCP:
+	case IPPROTO_UDP:
+		break;
+	case NEXTHDR_FRAGMENT:
+		return NATFLOW_REASON_FRAGMENT;
+	case NEXTHDR_HOP:
+	case NEXTHDR_ROUTING:
+	case NEXTHDR_DEST:
+		return NATFLOW_REASON_IP_OPTIONS;
+	default:
+		return NATFLOW_REASON_PROTOCOL;
+	}
+	if (iph->hop_limit <= 1)
+		return NATFLOW_REASON_TTL;
+	packet->len = ntohs(iph->payload_len) + sizeof(*iph);
+	packet->l4_offset = sizeof(*iph);
+	if (packet->len > skb->len)
+		return NATFLOW_REASON_MALFORMED;
+	reason = parse_l4(skb, iph->nexthdr, packet, &ports);
+	if (reason)
+		return reason;
+	iph = (const struct ipv6hdr *)skb->data;
+	key->saddr = iph->saddr;
+	key->daddr = iph->daddr;
+	key->sport = ports[0];
+	key->dport = ports[1];
+	key->l4proto = iph->nexthdr;
+	return NATFLOW_REASON_NONE;
+}
+
+/* Did the packet come in where its direction is expected, addressed to us? */
+static bool expected_ingress(const struct sk_buff *skb, struct natflow_half *half,
+			     const struct natflow_flow *flow)
+{
+	u16 vlan = skb_vlan_tag_present(skb) ? skb_vlan_tag_get_id(skb) : NATFLOW_NO_VLAN;
+	const struct natflow_egress *back;
+	const struct natflow_half *other;
+
+	if (READ_ONCE(half->iif) != skb->dev->ifindex || READ_ONCE(half->vlan) != vlan)
+		return false;
+	if (skb->pkt_type == PACKET_HOST)
+		return true;
+	/* The port of a bridge or VLAN device need not have the address that hosts send to. */
+	other = natflow_flow_half((struct natflow_flow *)flow, !half->dir);
+	back = rcu_dereference(other->egress);
+	return back && ether_addr_equal(eth_hdr(skb)->h_dest, back->header + ETH_ALEN);
+}
+
+static bool fresh(const struct natflow_net *nn, const struct natflow_proof *proof)
+{
+	return smp_load_acquire(&proof->gen) == (u32)atomic_read(&nn->gen) &&
+	       READ_ONCE(proof->ruleset) == natflow_ruleset(nn->net);
+}
+
+static bool proved(const struct natflow_net *nn, const struct natflow_proof *proof)
+{
+	return (u32)jiffies - READ_ONCE(proof->at) < READ_ONCE(nn->sample_jiffies);
+}
+
+/*
+ * All checks that need the flow. Every one of them leaves the packet as it is; the packets that
+ * go up on "unproved" and "stale" are what keeps conntrack's timeouts and states true.
+ */
+static enum natflow_reason check(const struct natflow_net *nn, struct sk_buff *skb,
+				 const struct packet *packet, struct natflow_half *half,
+				 const struct natflow_flow *flow,
+				 const struct natflow_egress **out)
+{
+	const struct natflow_proof *proof = &flow->proof[half->dir];
+	struct natflow_egress *egress;
+	struct dst_entry *dst;
+
+	egress = rcu_dereference(half->egress);
+	if (!egress) {
+		enum natflow_reason reason = READ_ONCE(flow->reason);
+
+		return reason ? reason : NATFLOW_REASON_STALE;
+	}
+	if (!fresh(nn, proof) || READ_ONCE(egress->dead))
+		return NATFLOW_REASON_STALE;
+	if (!half->iif)
+		return NATFLOW_REASON_ONE_DIRECTION;
+	if (!expected_ingress(skb, half, flow))
+		return NATFLOW_REASON_INGRESS;
+	if (nf_ct_is_dying(flow->ct))
+		return NATFLOW_REASON_DYING;
+	if (packet->closing)
+		return NATFLOW_REASON_TCP_FLAGS;
+	if (!proved(nn, proof))
+		return NATFLOW_REASON_UNPROVED;
+	dst = rcu_dereference(egress->dst);
+	if (!dst || !dst_check(dst, egress->cookie))
+		return NATFLOW_REASON_STALE;
+	if (skb_is_gso(skb)) {
+		if (!skb_shinfo(skb)->gso_type)
+			return NATFLOW_REASON_LRO;
+		if (!skb_gso_validate_network_len(skb, egress->mtu))
+			return NATFLOW_REASON_MTU;
+	} else if (packet->len > egress->mtu) {
+		return NATFLOW_REASON_MTU;
+	}
+	*out = egress;
+	return NATFLOW_REASON_NONE;
+}
+
+/* Room to write the headers and to put a new link-layer header on. */
+static bool make_writable(struct sk_buff *skb, const struct packet *packet,
+			  const struct natflow_egress *egress)
+{
+	return !skb_ensure_writable(skb, packet->l4_offset + packet->l4_len) &&
+	       !skb_cow_head(skb, LL_RESERVED_SPACE(egress->dev)) &&
+	       !pskb_trim_rcsum(skb, packet->len);
+}
+
+/* The ports and the checksum of the transport header; @to are the new ports. */
+static void rewrite_l4(struct sk_buff *skb, const struct packet *packet, u8 proto,
+		       const struct natflow_delta *delta, __be16 sport, __be16 dport)
+{
+	bool partial = skb->ip_summed == CHECKSUM_PARTIAL;
+	bool udp = proto == IPPROTO_UDP;
+	void *header = skb->data + packet->l4_offset;
+	__be16 *ports = header;
+	__sum16 *check = udp ? &((struct udphdr *)header)->check :
+			       &((struct tcphdr *)header)->check;
+
+	ports[0] = sport;
+	ports[1] = dport;
+	*check = (__force __sum16)natflow_l4_check((__force u16)*check, delta, partial, udp);
+}
+
+static void rewrite4(struct sk_buff *skb, const struct packet *packet,
+		     const struct natflow_half4 *half4)
+{
+	struct iphdr *iph = (struct iphdr *)skb->data;
+
+	if (half4->half.flags & NATFLOW_HALF_NAT) {
+		iph->saddr = half4->to.saddr;
+		iph->daddr = half4->to.daddr;
+		rewrite_l4(skb, packet, iph->protocol, &half4->half.delta,
+			   half4->to.sport, half4->to.dport);
+	}
+	iph->ttl--;
+	iph->check = (__force __sum16)natflow_check_update((__force u16)iph->check,
+							   half4->half.delta.l3);
+}
+
+static void rewrite6(struct sk_buff *skb, const struct packet *packet,
+		     const struct natflow_half6 *half6)
+{
+	struct ipv6hdr *iph = (struct ipv6hdr *)skb->data;
+
+	if (half6->half.flags & NATFLOW_HALF_NAT) {
+		iph->saddr = half6->to.saddr;
+		iph->daddr = half6->to.daddr;
+		rewrite_l4(skb, packet, iph->nexthdr, &half6->half.delta,
+			   half6->to.sport, half6->to.dport);
+	}
+	iph->hop_limit--;
+}
+
+static void count(struct natflow_net *nn, struct natflow_flow *flow, int dir, unsigned int len)
+{
+	struct natflow_counter *counter = &flow->count[dir];
+	u32 now = (u32)jiffies;
+
+	atomic64_inc(&counter->packets);
+	atomic64_add(len, &counter->bytes);
+	if (READ_ONCE(counter->seen) != now)
+		WRITE_ONCE(counter->seen, now);
+	/* One for a super-packet, as conntrack itself counts it. */
+	nf_ct_acct_update(flow->ct, dir, len);
+	natflow_count_engine(nn, NATFLOW_ENGINE_SOFTWARE, 1, len);
+}
+
+static unsigned int refuse(struct natflow_net *nn, enum natflow_reason reason)
+{
+	natflow_count_reason(nn, reason);
+	return NF_ACCEPT;
+}
+
+/**
+ * natflow_forward() - netdev ingress hook
+ * @priv: the namespace, struct natflow_net
+ * @skb: received packet, data at the network header
+ * @state: unused
+ *
+ * Return: NF_STOLEN for a packet that was sent, NF_ACCEPT for one left to the normal stack.
+ */
+unsigned int natflow_forward(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	union {
+		struct natflow_key4 key4;
+		struct natflow_key6 key6;
+	} u;
+	const struct natflow_egress *egress = NULL;
+	struct natflow_net *nn = priv;
+	enum natflow_reason reason;
+	struct natflow_flow *flow;
+	struct natflow_half *half;
+	struct packet packet;
+	u8 family;
+	int dir;
+
+	if (!atomic_read(&nn->flow_count))
+		return NF_ACCEPT;
+	if (skb->pkt_type != PACKET_HOST && skb->pkt_type != PACKET_OTHERHOST)
+		return NF_ACCEPT;
+	if (skb->protocol == htons(ETH_P_IP)) {
+		family = AF_INET;
+		reason = parse4(skb, &packet, &u.key4);
+		if (reason)
+			return refuse(nn, reason);
+		half = natflow_table_find4(nn, &u.key4);
+	} else if (skb->protocol == htons(ETH_P_IPV6)) {
+		family = AF_INET6;
+		reason = parse6(skb, &packet, &u.key6);
+		if (reason)
+			return refuse(nn, reason);
+		half = natflow_table_find6(nn, &u.key6);
+	} else {
+		return NF_ACCEPT;
+	}
+	if (!half)
+		return refuse(nn, NATFLOW_REASON_NO_FLOW);
+
+	flow = natflow_half_flow(half, family);
+	dir = half->dir;
+	reason = check(nn, skb, &packet, half, flow, &egress);
+	if (reason)
+		return refuse(nn, reason);
+	if (!make_writable(skb, &packet, egress))
+		return refuse(nn, NATFLOW_REASON_NO_MEMORY);
+
+	if (family == AF_INET)
+		rewrite4(skb, &packet, container_of(half, struct natflow_half4, half));
+	else
+		rewrite6(skb, &packet, container_of(half, struct natflow_half6, half));
+	count(nn, flow, dir, skb->len);
+	natflow_xmit(skb, egress, &flow->proof[dir]);
+	return NF_STOLEN;
+}

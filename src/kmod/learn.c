@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Learning: the POST_ROUTING hook, last but for conntrack's confirmation.
+ *
+ * A packet that arrives here has passed every rule and has its final translation, route and
+ * mark. That proves its direction of the flow for one re-proof interval, and shows its way out.
+ * Each direction learns from its own packets only, so that policy routing and several uplinks
+ * are followed as they are.
+ */
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6.h>
+#include <linux/tcp.h>
+#include <net/netfilter/nf_conntrack.h>
+#include <net/netfilter/nf_conntrack_acct.h>
+#include <net/netfilter/nf_conntrack_l4proto.h>
+#include <net/netns/nftables.h>
+
+#include "client.h"
+#include "eligible.h"
+#include "flow.h"
+#include "learn.h"
+#include "netlink.h"
+#include "path.h"
+#include "table.h"
+
+/* Conntrack will miss segments: it must not take later ones for out of window. */
+static void be_liberal(struct nf_conn *ct)
+{
+	if (nf_ct_protonum(ct) != IPPROTO_TCP)
+		return;
+	spin_lock_bh(&ct->lock);
+	ct->proto.tcp.seen[IP_CT_DIR_ORIGINAL].flags |= IP_CT_TCP_FLAG_BE_LIBERAL;
+	ct->proto.tcp.seen[IP_CT_DIR_REPLY].flags |= IP_CT_TCP_FLAG_BE_LIBERAL;
+	spin_unlock_bh(&ct->lock);
+}
+
+static void prove(struct natflow_flow *flow, int dir, const struct sk_buff *skb)
+{
+	struct natflow_net *nn = flow->nn;
+	struct natflow_proof *proof = &flow->proof[dir];
+
+	WRITE_ONCE(proof->mark, skb->mark);
+	WRITE_ONCE(proof->priority, skb->priority);
+	WRITE_ONCE(proof->ruleset, natflow_ruleset(nn->net));
+	WRITE_ONCE(proof->at, (u32)jiffies);
+	/* The generation last: with an old one the rest is not looked at. */
+	smp_store_release(&proof->gen, (u32)atomic_read(&nn->gen));
+}
+
+/* Makes @egress the direction's way out, and expects the other direction's packets there. */
+static void set_egress(struct natflow_flow *flow, int dir, struct natflow_egress *egress)
+{
+	struct natflow_half *half = natflow_flow_half(flow, dir);
+	struct natflow_half *other = natflow_flow_half(flow, !dir);
+	struct natflow_egress *old;
+
+	old = rcu_replace_pointer(half->egress, egress, lockdep_is_held(&flow->lock));
+	if (old)
+		natflow_egress_put(old);
+	WRITE_ONCE(other->vlan, egress->vlan);
+	WRITE_ONCE(other->iif, egress->dev->ifindex);
+	if (flow->client && dir != flow->client_from)
+		natflow_client_at(flow->nn, flow->client, egress->header);
+}
+
+/* The way out this packet takes; nothing to do when it is the one we know. */
+static enum natflow_reason learn_egress(struct natflow_flow *flow, int dir, struct sk_buff *skb)
+{
+	struct natflow_half *half = natflow_flow_half(flow, dir);
+	struct natflow_egress *egress;
+	enum natflow_reason reason;
+
+	egress = rcu_dereference_protected(half->egress, lockdep_is_held(&flow->lock));
+	if (egress && !READ_ONCE(egress->dead) && rcu_access_pointer(egress->dst) == skb_dst(skb))
+		return NATFLOW_REASON_NONE;
+	egress = natflow_egress_get(flow->nn, skb, &reason);
+	if (!egress)
+		return reason;
+	be_liberal(flow->ct);
+	set_egress(flow, dir, egress);
+	return NATFLOW_REASON_NONE;
+}
+
+/* Whether the flow is accelerated now that one direction was learned; under its lock. */
+static void settle(struct natflow_flow *flow)
+{
+	bool both = rcu_access_pointer(natflow_flow_half(flow, 0)->egress) &&
+		    rcu_access_pointer(natflow_flow_half(flow, 1)->egress);
+
+	if (!both) {
+		flow->reason = NATFLOW_REASON_ONE_DIRECTION;
+		return;
+	}
+	if (flow->reason == NATFLOW_REASON_NONE)
+		return;
+	flow->reason = NATFLOW_REASON_NONE;
+	if (!test_and_set_bit(NATFLOW_FLOW_STARTED, &flow->flags))
+		natflow_netlink_flow(flow, NATFLOW_EVENT_FLOW_START);
+}
+
+static enum natflow_reason learn_packet(struct natflow_flow *flow, int dir, struct sk_buff *skb)
+{
+	enum natflow_reason reason;
+
+	reason = natflow_delay_eligible(flow->nn, flow->ct, flow->slow_packets);
+	if (!reason)
+		reason = learn_egress(flow, dir, skb);
+	if (reason) {
+		natflow_flow_refuse(flow, reason);
+		return reason;
+	}
+	prove(flow, dir, skb);
+	settle(flow);
+	return flow->reason ? flow->reason : NATFLOW_REASON_UNPROVED;
+}
+
+/* The flow of a packet's connection, if there is one. A leftover of an earlier one goes. */
+static struct natflow_flow *find(struct natflow_net *nn, struct nf_conn *ct, int dir)
+{
+	struct natflow_half *half = natflow_table_find(nn, &ct->tuplehash[dir].tuple);
+	struct natflow_flow *flow;
+
+	if (!half)
+		return NULL;
+	flow = natflow_half_flow(half, nf_ct_l3num(ct));
+	if (flow->ct == ct)
+		return flow;
+	natflow_flow_remove(flow);
+	return NULL;
+}
+
+static bool wants_flow(struct natflow_net *nn, const struct nf_conn *ct, int dir,
+		       enum natflow_reason reason)
+{
+	if (!nf_ct_is_confirmed(ct))
+		return false;
+	if (reason)
+		return natflow_reason_lasts(reason);
+	if (!natflow_delay_eligible(nn, ct, 0))
+		return true;
+	/* Without accounting the flow counts by itself, from the third packet on at the earliest. */
+	return !nf_conn_acct_find(ct) && dir == IP_CT_DIR_ORIGINAL;
+}
+
+static enum natflow_reason learn(struct natflow_net *nn, struct sk_buff *skb, u8 family)
+{
+	enum ip_conntrack_info ctinfo;
+	struct natflow_flow *flow;
+	enum natflow_reason reason, packet;
+	struct nf_conn *ct;
+	int dir;
+
+	packet = natflow_skb_eligible(skb, family);
+	if (packet == NATFLOW_REASON_LOCAL)
+		return packet;
+	natflow_count_engine(nn, NATFLOW_ENGINE_SLOW, 1, skb->len);
+	ct = nf_ct_get(skb, &ctinfo);
+	if (!ct)
+		return NATFLOW_REASON_UNTRACKED;
+	dir = CTINFO2DIR(ctinfo);
+	/* An ICMP error about a connection, or the first packets of an expected one. */
+	if (ctinfo == IP_CT_RELATED || ctinfo == IP_CT_RELATED_REPLY)
+		return nf_ct_is_confirmed(ct) ? NATFLOW_REASON_PROTOCOL :
+						NATFLOW_REASON_UNCONFIRMED;
+	reason = natflow_ct_eligible(nn, ct);
+	if (!reason && packet)
+		return packet;
+
+	flow = find(nn, ct, dir);
+	if (!flow) {
+		enum natflow_reason refused;
+
+		if (!wants_flow(nn, ct, dir, reason))
+			return reason ? reason : NATFLOW_REASON_DELAY;
+		flow = natflow_flow_create(nn, ct, &refused);
+		if (!flow)
+			return refused;
+	}
+	WRITE_ONCE(flow->slow_seen, (u32)jiffies);
+
+	if (reason && !natflow_reason_lasts(reason)) {
+		natflow_flow_remove(flow);
+		return reason;
+	}
+	spin_lock_bh(&flow->lock);
+	flow->slow_packets++;
+	if (test_bit(NATFLOW_FLOW_DEAD, &flow->flags))
+		reason = NATFLOW_REASON_STALE;
+	else if (reason)
+		natflow_flow_refuse(flow, reason);
+	else
+		reason = learn_packet(flow, dir, skb);
+	spin_unlock_bh(&flow->lock);
+	return reason;
+}
+
+static unsigned int natflow_learn(void *priv, struct sk_buff *skb,
+				  const struct nf_hook_state *state)
+{
+	struct natflow_net *nn = natflow_net(state->net);
+	enum natflow_reason reason = learn(nn, skb, state->pf);
+
+	if (reason)
+		natflow_count_reason(nn, reason);
+	return NF_ACCEPT;
+}
+
+static const struct nf_hook_ops learn_ops[] = {
+	{
+		.hook = natflow_learn,
+		.pf = NFPROTO_IPV4,
+		.hooknum = NF_INET_POST_ROUTING,
+		.priority = NF_IP_PRI_CONNTRACK_CONFIRM - 1,
+	},
+	{
+		.hook = natflow_learn,
+		.pf = NFPROTO_IPV6,
+		.hooknum = NF_INET_POST_ROUTING,
+		.priority = NF_IP6_PRI_LAST - 1,
+	},
+};
+
+int natflow_learn_register(struct natflow_net *nn)
+{
+	return nf_register_net_hooks(nn->net, learn_ops, ARRAY_SIZE(learn_ops));
+}
+
+void natflow_learn_unregister(struct natflow_net *nn)
+{
+	nf_unregister_net_hooks(nn->net, learn_ops, ARRAY_SIZE(learn_ops));
+}

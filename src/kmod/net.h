@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef NATFLOW_NET_H
+#define NATFLOW_NET_H
+
+#include <linux/list.h>
+#include <linux/netfilter.h>
+#include <linux/percpu.h>
+#include <linux/rhashtable-types.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <net/net_namespace.h>
+
+#include "uapi.h"
+
+#define NATFLOW_EGRESS_BUCKETS	256
+#define NATFLOW_CLIENT_BUCKETS	256
+
+#define NATFLOW_ENGINES		(NATFLOW_ENGINE_MAX + 1)
+#define NATFLOW_STATES		(NATFLOW_STATE_MAX + 1)
+#define NATFLOW_REASONS		(NATFLOW_REASON_MAX + 1)
+
+/**
+ * struct natflow_config - settings of one namespace; the meaning stands in natflow.yaml
+ *
+ * Written under RTNL, read without a lock (every field is a word of its own).
+ */
+struct natflow_config {
+	u8	enabled;
+	u32	delay_pkts;
+	u32	sample_interval;
+	u32	idle_timeout;
+	u32	max_flows;
+	u32	host_flows;
+	u32	learn_rate;
+	u32	exclude_mark;
+	u32	exclude_mask;
+};
+
+struct natflow_stats {
+	u64	packets[NATFLOW_ENGINES];
+	u64	bytes[NATFLOW_ENGINES];
+	u64	reason[NATFLOW_REASONS];
+};
+
+/**
+ * struct natflow_net - everything of one network namespace
+ * @net: the namespace
+ * @config: its settings
+ * @sample_jiffies: config.sample_interval in jiffies
+ * @gen: generation; a proof of an older one does not count
+ * @flow_count: flows in the table; with none the ingress hook returns at once
+ * @stats: per-CPU counters
+ * @table4: IPv4 flows by tuple
+ * @table6: IPv6 flows by tuple
+ * @flows: all flows by index, for walks that can be resumed
+ * @next_index: where the search for a free index goes on
+ * @tokens: flows that may still be learned in this second
+ * @token_time: jiffies when @tokens was filled last
+ * @learn_lock: guards @next_index, @tokens and @token_time
+ * @egress: learned ways out, by next hop
+ * @egress_lock: guards @egress and @egress_seq
+ * @egress_seq: bumped with every invalidation, so that a way resolved meanwhile is not kept
+ * @clients: inner hosts by address
+ * @client_lock: guards @clients and the counters in it
+ * @client_count: entries in @clients
+ * @devs: devices whose ingress is hooked; under RTNL
+ * @age: ageing work
+ * @aged: jiffies of the last ageing run
+ * @born: jiffies64 when the namespace was set up
+ * @hooked: POST_ROUTING hooks and conntrack are requested; under RTNL
+ */
+struct natflow_net {
+	struct net			*net;
+	struct natflow_config		config;
+	u32				sample_jiffies;
+	atomic_t			gen;
+	atomic_t			flow_count;
+	struct natflow_stats __percpu	*stats;
+	struct rhashtable		table4;
+	struct rhashtable		table6;
+	struct xarray			flows;
+	u32				next_index;
+	u32				tokens;
+	unsigned long			token_time;
+	spinlock_t			learn_lock;
+	struct hlist_head		egress[NATFLOW_EGRESS_BUCKETS];
+	spinlock_t			egress_lock;
+	u32				egress_seq;
+	struct hlist_head		clients[NATFLOW_CLIENT_BUCKETS];
+	spinlock_t			client_lock;
+	u32				client_count;
+	struct list_head		devs;
+	struct delayed_work		age;
+	unsigned long			aged;
+	u64				born;
+	bool				hooked;
+};
+
+struct natflow_net *natflow_net(const struct net *net);
+
+static inline void natflow_count_reason(struct natflow_net *nn, enum natflow_reason reason)
+{
+	this_cpu_inc(nn->stats->reason[reason]);
+}
+
+static inline void natflow_count_engine(struct natflow_net *nn, enum natflow_engine engine,
+					unsigned int packets, unsigned int bytes)
+{
+	this_cpu_add(nn->stats->packets[engine], packets);
+	this_cpu_add(nn->stats->bytes[engine], bytes);
+}
+
+/* After this no earlier proof counts: the next packet of every flow takes the slow path. */
+static inline void natflow_net_stale(struct natflow_net *nn)
+{
+	atomic_inc(&nn->gen);
+}
+
+void natflow_net_stats(struct natflow_net *nn, struct natflow_stats *sum);
+int natflow_net_enable(struct natflow_net *nn);
+void natflow_net_disable(struct natflow_net *nn);
+
+#endif /* NATFLOW_NET_H */

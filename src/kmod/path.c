@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Egress resolution: which port, tag and link-layer header a routed packet leaves with.
+ *
+ * The walk from the route's device down to the port is the kernel's own
+ * (dev_fill_forward_path); what it may pass without loss is decided here. Whatever an upper
+ * device would have done to the packet, a queueing discipline or a filter, is a reason to refuse.
+ */
+#include <linux/if_arp.h>
+#include <linux/if_vlan.h>
+#include <linux/jhash.h>
+#include <linux/slab.h>
+#include <net/arp.h>
+#include <net/ip.h>
+#include <net/ip6_fib.h>
+#include <net/ip6_route.h>
+#include <net/l3mdev.h>
+#include <net/neighbour.h>
+#include <net/route.h>
+
+#include "flow.h"
+#include "path.h"
+#include "port.h"
+
+static struct hlist_head *bucket_of(struct natflow_net *nn, const struct in6_addr *nexthop)
+{
+	u32 hash = jhash2(nexthop->s6_addr32, 4, net_hash_mix(nn->net));
+
+	return &nn->egress[hash % NATFLOW_EGRESS_BUCKETS];
+}
+
+static void nexthop_set(struct in6_addr *nexthop, const void *addr, u8 family)
+{
+	memset(nexthop, 0, sizeof(*nexthop));
+	memcpy(nexthop, addr, family == AF_INET ? sizeof(__be32) : sizeof(*nexthop));
+}
+
+/**
+ * natflow_dst_eligible() - may packets of this route be forwarded without the IP stack
+ * @dst: the route
+ *
+ * Return: NATFLOW_REASON_NONE when they may.
+ */
+enum natflow_reason natflow_dst_eligible(const struct dst_entry *dst)
+{
+	if (dst_xfrm(dst))
+		return NATFLOW_REASON_XFRM;
+	if (dst->lwtstate)
+		return NATFLOW_REASON_TUNNEL;
+	if (dst->error)
+		return NATFLOW_REASON_ROUTE;
+	if (dst->ops->family == AF_INET) {
+		const struct rtable *rt = container_of(dst, struct rtable, dst);
+
+		if (rt->rt_type != RTN_UNICAST)
+			return NATFLOW_REASON_ROUTE;
+	} else {
+		const struct rt6_info *rt = container_of(dst, struct rt6_info, dst);
+
+		if (rt->rt6i_flags & (RTF_REJECT | RTF_LOCAL | RTF_ANYCAST))
+			return NATFLOW_REASON_ROUTE;
+	}
+	return NATFLOW_REASON_NONE;
+}
+
+/* Does a device between the route and the port look at packets itself? */
+static bool filtered(const struct net_device *dev)
+{
+	const struct Qdisc *qdisc = rcu_dereference(dev->qdisc);
+
+	/* Only a qdisc that somebody set has a handle; the default ones have none. */
+	return (qdisc && qdisc->handle) || natflow_dev_has_filter(dev);
+}
+
+static enum natflow_reason upper_eligible(const struct net_device *dev)
+{
+	if (netif_is_l3_master(dev) || netif_is_l3_slave(dev))
+		return NATFLOW_REASON_VRF;
+	switch (dev->type) {
+	case ARPHRD_ETHER:
+		return NATFLOW_REASON_NONE;
+	case ARPHRD_PPP:
+		return NATFLOW_REASON_PPPOE;
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_IPGRE:
+	case ARPHRD_IP6GRE:
+	case ARPHRD_NONE:
+		return NATFLOW_REASON_TUNNEL;
+	default:
+		return NATFLOW_REASON_DEVICE;
+	}
+}
+
+/* Adds the tags of one step; at most one may be left in the end. */
+static enum natflow_reason add_tag(struct natflow_egress *egress,
+				   const struct net_device_path *step)
+{
+	u16 id;
+	__be16 proto;
+
+	switch (step->type) {
+	case DEV_PATH_VLAN:
+		id = step->encap.id;
+		proto = step->encap.proto;
+		break;
+	case DEV_PATH_BRIDGE:
+		switch (step->bridge.vlan_mode) {
+		case DEV_PATH_BR_VLAN_TAG:
+			id = step->bridge.vlan_id;
+			proto = step->bridge.vlan_proto;
+			break;
+		case DEV_PATH_BR_VLAN_UNTAG:
+			egress->vlan = NATFLOW_NO_VLAN;
+			return NATFLOW_REASON_NONE;
+		case DEV_PATH_BR_VLAN_KEEP:
+			return NATFLOW_REASON_NONE;
+		default:
+			return NATFLOW_REASON_PATH;
+		}
+		break;
+	case DEV_PATH_ETHERNET:
+		return NATFLOW_REASON_NONE;
+	case DEV_PATH_PPPOE:
+		return NATFLOW_REASON_PPPOE;
+	default:
+		return NATFLOW_REASON_DEVICE;
+	}
+	if (egress->vlan != NATFLOW_NO_VLAN)
+		return NATFLOW_REASON_QINQ;
+	egress->vlan = id;
+	egress->vlan_proto = proto;
+	return NATFLOW_REASON_NONE;
+}
+
+static enum natflow_reason walk(struct natflow_egress *egress, struct net_device *dev)
+{
+	struct net_device_path_stack stack;
+	enum natflow_reason reason;
+	struct net_device *port;
+	int devices = 0, last = dev->ifindex;
+	int i;
+
+	reason = upper_eligible(dev);
+	if (reason)
+		return reason;
+	egress->path[devices++] = last;
+	if (dev_fill_forward_path(dev, egress->header, &stack) < 0)
+		return NATFLOW_REASON_PATH;
+
+	for (i = 0; i < stack.num_paths; i++) {
+		const struct net_device_path *step = &stack.path[i];
+
+		reason = add_tag(egress, step);
+		if (reason)
+			return reason;
+		if (!step->dev)
+			return NATFLOW_REASON_DEVICE;
+		if (step->dev->ifindex == last)
+			continue;
+		last = step->dev->ifindex;
+		egress->path[devices++] = last;
+	}
+	/* Everything above the port is skipped by the fast path. */
+	for (i = 0; i < devices - 1; i++) {
+		const struct net_device *upper = dev_get_by_index_rcu(egress->nn->net,
+								      egress->path[i]);
+
+		if (!upper)
+			return NATFLOW_REASON_PATH;
+		if (filtered(upper))
+			return NATFLOW_REASON_QDISC;
+	}
+	port = dev_get_by_index_rcu(egress->nn->net, last);
+	if (!port)
+		return NATFLOW_REASON_PATH;
+	/* Replies are expected on the same port, so it must be one that we see packets on. */
+	if (!natflow_port_wanted(port) || !(port->flags & IFF_UP))
+		return NATFLOW_REASON_DEVICE;
+	egress->dev = port;
+	return NATFLOW_REASON_NONE;
+}
+
+static enum natflow_reason resolve(struct natflow_egress *egress, struct dst_entry *dst,
+				   struct neighbour *neigh)
+{
+	struct ethhdr *header = (struct ethhdr *)egress->header;
+	struct net_device *dev = dst->dev;
+	bool valid;
+
+	if (dev->type == ARPHRD_ETHER) {
+		read_lock_bh(&neigh->lock);
+		valid = neigh->nud_state & NUD_VALID && !(neigh->nud_state & NUD_NOARP);
+		ether_addr_copy(header->h_dest, neigh->ha);
+		read_unlock_bh(&neigh->lock);
+		if (!valid || !is_valid_ether_addr(header->h_dest))
+			return NATFLOW_REASON_NEIGHBOUR;
+		ether_addr_copy(header->h_source, dev->dev_addr);
+	}
+	if (egress->family == AF_INET) {
+		header->h_proto = htons(ETH_P_IP);
+		egress->mtu = ip_dst_mtu_maybe_forward(dst, true);
+	} else {
+		header->h_proto = htons(ETH_P_IPV6);
+		egress->mtu = max_t(u32, ip6_dst_mtu_maybe_forward(dst, true), IPV6_MIN_MTU);
+		egress->cookie = rt6_get_cookie(container_of(dst, struct rt6_info, dst));
+	}
+	return walk(egress, dev);
+}
+
+static bool usable(struct natflow_egress *egress, const struct dst_entry *dst,
+		   const struct in6_addr *nexthop, u8 family)
+{
+	return rcu_access_pointer(egress->dst) == dst && egress->family == family &&
+	       ipv6_addr_equal(&egress->nexthop, nexthop) &&
+	       refcount_inc_not_zero(&egress->users);
+}
+
+static struct natflow_egress *find(struct hlist_head *bucket, const struct dst_entry *dst,
+				   const struct in6_addr *nexthop, u8 family)
+{
+	struct natflow_egress *egress;
+
+	hlist_for_each_entry(egress, bucket, node)
+		if (usable(egress, dst, nexthop, family))
+			return egress;
+	return NULL;
+}
+
+/**
+ * natflow_egress_get() - the way out a packet is about to take; under the RCU read lock
+ * @nn: namespace
+ * @skb: packet in POST_ROUTING
+ * @reason: set when there is none
+ *
+ * Return: an egress with one more user, or NULL.
+ */
+struct natflow_egress *natflow_egress_get(struct natflow_net *nn, struct sk_buff *skb,
+					  enum natflow_reason *reason)
+{
+	struct dst_entry *dst = skb_dst(skb);
+	struct natflow_egress *egress, *other;
+	u8 family = dst->ops->family;
+	struct neighbour *neigh;
+	struct hlist_head *bucket;
+	struct in6_addr nexthop;
+	u32 seq;
+
+	*reason = natflow_dst_eligible(dst);
+	if (*reason)
+		return NULL;
+	neigh = dst_neigh_lookup_skb(dst, skb);
+	if (!neigh) {
+		*reason = NATFLOW_REASON_NEIGHBOUR;
+		return NULL;
+	}
+	/* An IPv4 route may have an IPv6 gateway (RFC 5549). */
+	nexthop_set(&nexthop, neigh->primary_key, neigh->tbl->family);
+	bucket = bucket_of(nn, &nexthop);
+
+	spin_lock_bh(&nn->egress_lock);
+	seq = nn->egress_seq;
+	egress = find(bucket, dst, &nexthop, family);
+	spin_unlock_bh(&nn->egress_lock);
+	if (egress)
+		goto out;
+
+	*reason = NATFLOW_REASON_NO_MEMORY;
+	egress = kzalloc(sizeof(*egress), GFP_ATOMIC);
+	if (!egress)
+		goto out;
+	egress->nn = nn;
+	egress->family = family;
+	egress->nexthop = nexthop;
+	egress->neigh_ifindex = neigh->dev->ifindex;
+	egress->vlan = NATFLOW_NO_VLAN;
+	refcount_set(&egress->users, 1);
+	*reason = resolve(egress, dst, neigh);
+	if (!*reason && !dst_hold_safe(dst))
+		*reason = NATFLOW_REASON_STALE;
+	if (*reason) {
+		kfree(egress);
+		egress = NULL;
+		goto out;
+	}
+	rcu_assign_pointer(egress->dst, dst);
+
+	spin_lock_bh(&nn->egress_lock);
+	other = find(bucket, dst, &nexthop, family);
+	/* An event since the look-up may be about what was resolved. */
+	if (!other && nn->egress_seq == seq)
+		hlist_add_head(&egress->node, bucket);
+	else
+		egress->dead = true;
+	spin_unlock_bh(&nn->egress_lock);
+	if (egress->dead) {
+		natflow_egress_put(egress);
+		egress = other;
+		*reason = other ? NATFLOW_REASON_NONE : NATFLOW_REASON_STALE;
+	}
+out:
+	neigh_release(neigh);
+	return egress;
+}
+
+/* Under egress_lock. The route is given back at once: it may hold a device that goes away. */
+static void kill(struct natflow_egress *egress)
+{
+	struct dst_entry *dst = rcu_dereference_protected(egress->dst, true);
+
+	WRITE_ONCE(egress->dead, true);
+	hlist_del_init(&egress->node);
+	RCU_INIT_POINTER(egress->dst, NULL);
+	dst_release(dst);
+}
+
+/**
+ * natflow_egress_put() - drop one user
+ * @egress: the egress; readers under RCU may still look at it
+ */
+void natflow_egress_put(struct natflow_egress *egress)
+{
+	struct natflow_net *nn = egress->nn;
+
+	if (!refcount_dec_and_test(&egress->users))
+		return;
+	spin_lock_bh(&nn->egress_lock);
+	if (rcu_access_pointer(egress->dst))
+		kill(egress);
+	spin_unlock_bh(&nn->egress_lock);
+	kfree_rcu(egress, rcu);
+}
+
+static bool on_path(const struct natflow_egress *egress, int ifindex)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(egress->path); i++)
+		if (egress->path[i] == ifindex)
+			return true;
+	return false;
+}
+
+static bool matches(const struct natflow_egress *egress, const struct natflow_egress_match *match,
+		    const struct in6_addr *nexthop)
+{
+	const struct ethhdr *header = (const struct ethhdr *)egress->header;
+
+	if (match->ifindex && !on_path(egress, match->ifindex))
+		return false;
+	if (match->neigh_ifindex && egress->neigh_ifindex != match->neigh_ifindex)
+		return false;
+	if (match->nexthop && !ipv6_addr_equal(&egress->nexthop, nexthop))
+		return false;
+	if (match->not_mac && ether_addr_equal(header->h_dest, match->not_mac))
+		return false;
+	if (match->mac && !ether_addr_equal(header->h_dest, match->mac))
+		return false;
+	return !match->not_port || egress->dev->ifindex != match->not_port;
+}
+
+/**
+ * natflow_egress_kill() - end what an event makes wrong; any context
+ * @nn: namespace
+ * @match: which; an empty match is all
+ */
+void natflow_egress_kill(struct natflow_net *nn, const struct natflow_egress_match *match)
+{
+	struct natflow_egress *egress;
+	struct in6_addr nexthop = {};
+	struct hlist_node *next;
+	unsigned int i;
+
+	if (match->nexthop)
+		nexthop_set(&nexthop, match->nexthop, match->family);
+
+	spin_lock_bh(&nn->egress_lock);
+	nn->egress_seq++;
+	for (i = 0; i < NATFLOW_EGRESS_BUCKETS; i++)
+		hlist_for_each_entry_safe(egress, next, &nn->egress[i], node)
+			if (matches(egress, match, &nexthop))
+				kill(egress);
+	spin_unlock_bh(&nn->egress_lock);
+}
+
+/**
+ * natflow_egress_recheck() - notice what no event tells: filters and queueing disciplines
+ * @nn: namespace
+ */
+void natflow_egress_recheck(struct natflow_net *nn)
+{
+	struct natflow_egress *egress;
+	struct hlist_node *next;
+	unsigned int i, j;
+
+	rcu_read_lock();
+	for (i = 0; i < NATFLOW_EGRESS_BUCKETS; i++) {
+		spin_lock_bh(&nn->egress_lock);
+		hlist_for_each_entry_safe(egress, next, &nn->egress[i], node) {
+			for (j = 0; j < ARRAY_SIZE(egress->path); j++) {
+				const struct net_device *upper;
+
+				if (!egress->path[j] ||
+				    egress->path[j] == egress->dev->ifindex)
+					break;
+				upper = dev_get_by_index_rcu(nn->net, egress->path[j]);
+				if (!upper || filtered(upper)) {
+					nn->egress_seq++;
+					kill(egress);
+					break;
+				}
+			}
+		}
+		spin_unlock_bh(&nn->egress_lock);
+	}
+	rcu_read_unlock();
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Ports: the devices whose ingress is hooked. All of it under RTNL. */
+#include <linux/if_arp.h>
+#include <linux/if_vlan.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter_netdev.h>
+#include <linux/slab.h>
+#include <net/rtnetlink.h>
+
+#include "forward.h"
+#include "port.h"
+
+struct natflow_port {
+	struct list_head	node;
+	struct nf_hook_ops	ops;
+};
+
+/* After nftables' netdev chains and the firewall's own flowtable (0), so that they come first. */
+static int ingress_priority = 10;
+module_param(ingress_priority, int, 0444);
+MODULE_PARM_DESC(ingress_priority, "priority of the ingress hook (default 10)");
+
+/* Virtual Ethernet devices that are ports of their own and not built on another device. */
+static const char * const port_kinds[] = { "veth", "tun", "dsa", "natflow_bench", "ppesim" };
+
+/**
+ * natflow_port_wanted() - is this a device that flows can come in and go out by
+ * @dev: the device
+ *
+ * Hardware ports and the virtual kinds listed above. Not: devices built on others (VLAN,
+ * bridge, bond, tunnel), whose packets are seen on their port, or that are not handled.
+ */
+bool natflow_port_wanted(const struct net_device *dev)
+{
+	const struct rtnl_link_ops *link = dev->rtnl_link_ops;
+	unsigned int i;
+
+	if (dev->type != ARPHRD_ETHER || dev->flags & IFF_LOOPBACK || is_vlan_dev(dev) ||
+	    netif_is_bridge_master(dev) || netif_is_ovs_master(dev) || netif_is_l3_master(dev) ||
+	    netif_is_l3_slave(dev) || netif_is_lag_port(dev) || netif_is_lag_master(dev))
+		return false;
+	if (!link)
+		return true;
+	for (i = 0; i < ARRAY_SIZE(port_kinds); i++)
+		if (!strcmp(link->kind, port_kinds[i]))
+			return true;
+	return false;
+}
+
+static struct natflow_port *find(struct natflow_net *nn, const struct net_device *dev)
+{
+	struct natflow_port *port;
+
+	list_for_each_entry(port, &nn->devs, node)
+		if (port->ops.dev == dev)
+			return port;
+	return NULL;
+}
+
+/**
+ * natflow_port_add() - hook a device's ingress, if it is a port and not hooked yet
+ * @nn: its namespace
+ * @dev: the device
+ *
+ * Without the hook its packets take the normal stack, so a failure is only told.
+ */
+void natflow_port_add(struct natflow_net *nn, struct net_device *dev)
+{
+	struct natflow_port *port;
+	int err;
+
+	ASSERT_RTNL();
+	if (!natflow_port_wanted(dev) || find(nn, dev))
+		return;
+	port = kzalloc(sizeof(*port), GFP_KERNEL);
+	if (!port)
+		return;
+	port->ops.hook = natflow_forward;
+	port->ops.priv = nn;
+	port->ops.dev = dev;
+	port->ops.pf = NFPROTO_NETDEV;
+	port->ops.hooknum = NF_NETDEV_INGRESS;
+	port->ops.priority = ingress_priority;
+	err = nf_register_net_hook(nn->net, &port->ops);
+	if (err) {
+		netdev_warn(dev, "natflow: no ingress hook (%d), its packets are not accelerated\n",
+			    err);
+		kfree(port);
+		return;
+	}
+	list_add(&port->node, &nn->devs);
+}
+
+static void forget(struct natflow_net *nn, struct natflow_port *port)
+{
+	nf_unregister_net_hook(nn->net, &port->ops);
+	list_del(&port->node);
+	kfree(port);
+}
+
+void natflow_port_remove(struct natflow_net *nn, const struct net_device *dev)
+{
+	struct natflow_port *port = find(nn, dev);
+
+	ASSERT_RTNL();
+	if (port)
+		forget(nn, port);
+}
+
+void natflow_port_add_all(struct natflow_net *nn)
+{
+	struct net_device *dev;
+
+	for_each_netdev(nn->net, dev)
+		natflow_port_add(nn, dev);
+}
+
+void natflow_port_remove_all(struct natflow_net *nn)
+{
+	struct natflow_port *port, *next;
+
+	ASSERT_RTNL();
+	list_for_each_entry_safe(port, next, &nn->devs, node)
+		forget(nn, port);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Pure packet rewriting: no kernel service is called, so that the same code also builds in
+ * user space, where the unit tests compare it with a full recomputation.
+ *
+ * All sums are ones' complement sums over 16-bit words as they lie in memory, which makes them
+ * independent of the byte order of the machine (RFC 1071 section 2). Checksums are updated with
+ * equation 3 of RFC 1624, which never yields the second representation of zero.
+ */
+#ifndef NATFLOW_REWRITE_H
+#define NATFLOW_REWRITE_H
+
+#include <linux/types.h>
+
+/**
+ * struct natflow_delta - what a translation adds to the sums over a packet
+ * @l3: change of the IPv4 header sum, TTL decrement included; unused for IPv6
+ * @l4: change of the transport sum: pseudo-header addresses and ports
+ * @pseudo: change of the pseudo-header sum alone (CHECKSUM_PARTIAL packets)
+ */
+struct natflow_delta {
+	__u16	l3;
+	__u16	l4;
+	__u16	pseudo;
+};
+
+/* Decrementing the first byte of a 16-bit word is adding the complement of 0x0100. */
+#ifdef __BIG_ENDIAN
+#define NATFLOW_TTL_DELTA	((__u16)0xfeff)
+#else
+#define NATFLOW_TTL_DELTA	((__u16)0xfffe)
+#endif
+
+static inline __u16 natflow_sum_add(__u16 a, __u16 b)
+{
+	__u32 sum = (__u32)a + b;
+
+	return (__u16)((sum & 0xffff) + (sum >> 16));
+}
+
+/**
+ * natflow_sum_replace() - account for words that are replaced
+ * @sum: sum so far
+ * @from: words before, in memory order
+ * @to: words after
+ * @words: how many 16-bit words
+ *
+ * Return: the sum plus the new and minus the old words.
+ */
+static inline __u16 natflow_sum_replace(__u16 sum, const void *from, const void *to,
+					unsigned int words)
+{
+	const __u16 *old = from;
+	const __u16 *new = to;
+
+	while (words--) {
+		sum = natflow_sum_add(sum, (__u16)~*old++);
+		sum = natflow_sum_add(sum, *new++);
+	}
+	return sum;
+}
+
+/* A checksum field is the complement of the sum. */
+static inline __u16 natflow_check_update(__u16 check, __u16 delta)
+{
+	return (__u16)~natflow_sum_add((__u16)~check, delta);
+}
+
+/**
+ * natflow_l4_check() - new value of a TCP or UDP checksum field
+ * @check: value in the packet
+ * @delta: what the translation changes
+ * @partial: the field holds the bare pseudo-header sum, the device adds the rest
+ * @udp: it is UDP, where zero stands for "no checksum" (RFC 768)
+ */
+static inline __u16 natflow_l4_check(__u16 check, const struct natflow_delta *delta,
+				     bool partial, bool udp)
+{
+	if (partial)
+		return natflow_sum_add(check, delta->pseudo);
+	if (udp && !check)
+		return 0;
+	check = natflow_check_update(check, delta->l4);
+	return udp && !check ? 0xffff : check;
+}
+
+#endif /* NATFLOW_REWRITE_H */
