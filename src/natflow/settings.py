@@ -25,15 +25,14 @@ FALSE = ("0", "off", "false", "no", "disabled")
 #: is used only where the hardware has it.
 SWITCHES = {"enabled": False, "hwnat": True, "hwnat_wed": False}
 
-#: Numbers, with the default; None leaves what the module chose when it was loaded.
-#: Times are in milliseconds.
-NUMBERS: dict[str, int | None] = {
+#: Numbers and their defaults, those of the module's parameters. Times are in milliseconds.
+NUMBERS = {
     "delay_pkts": 4,
     "sample_interval": 2000,
     "idle_timeout": 30000,
-    "max_flows": None,
-    "host_flows": None,
-    "learn_rate": None,
+    "max_flows": 65536,
+    "host_flows": 16384,
+    "learn_rate": 20000,
 }
 
 OPTIONS = (*SWITCHES, *NUMBERS, "exclude_mark")
@@ -97,7 +96,7 @@ class Problem:
 
 
 class Settings:
-    """All settings; ``None`` means that the module's own default applies."""
+    """All settings, each in its range."""
 
     __slots__ = (
         "delay_pkts",
@@ -134,17 +133,20 @@ class Settings:
         return other
 
     def kernel(self) -> dict[str, int]:
-        """What the module is to be told: the names of uapi.SETTINGS, without those left to it."""
-        values = {name: getattr(self, name) for name in SETTINGS}
-        return {name: int(value) for name, value in values.items() if value is not None}
+        """What the module is to be told, by the names of uapi.SETTINGS."""
+        return {name: int(getattr(self, name)) for name in SETTINGS}
+
+    def adopt(self, kernel: Mapping[str, int]) -> None:
+        """Take over what the module has in force."""
+        for name, value in kernel.items():
+            if name in SETTINGS:
+                setattr(self, name, bool(value) if name in SWITCHES else value)
 
     def reply(self) -> dict[str, bool | int | str]:
-        """All settings by option name, as ``info`` shows them, without those left to the module."""
-        values: dict[str, bool | int | str] = {}
-        for name in (*SWITCHES, *NUMBERS):
-            value = getattr(self, name)
-            if value is not None:
-                values[name] = value
+        """All settings by option name, as ``info`` shows them."""
+        values: dict[str, bool | int | str] = {
+            name: getattr(self, name) for name in (*SWITCHES, *NUMBERS)
+        }
         values["exclude_mark"] = (
             f"0x{self.exclude_mark:x}/0x{self.exclude_mask:x}" if self.exclude_mask else ""
         )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -213,14 +214,38 @@ def test_change_refuses(options: dict[str, object], count: int) -> None:
         assert "; allowed: " in str(problem)
 
 
-def test_kernel_values_leave_out_what_the_module_chooses() -> None:
+def test_kernel_values() -> None:
     assert Settings().kernel() == {
         "enabled": 0,
         "delay_pkts": 4,
         "sample_interval": 2000,
         "idle_timeout": 30000,
+        "max_flows": 65536,
+        "host_flows": 16384,
+        "learn_rate": 20000,
         "exclude_mark": 0,
         "exclude_mask": 0,
+    }
+
+
+@pytest.mark.parametrize("option", SETTINGS)
+def test_defaults_are_those_of_the_module(option: str) -> None:
+    """natflowd without a configuration changes nothing in a freshly loaded module."""
+    source = Path(__file__).parents[3] / "src" / "kmod" / "config.c"
+    declared = re.search(
+        rf"^static unsigned int {option}(?: = (\d+))?;", source.read_text(), re.MULTILINE
+    )
+    assert declared is not None, f"{option} is no parameter of the module"
+    assert int(declared[1] or 0) == Settings().kernel()[option]
+
+
+def test_adopt_takes_what_the_module_has() -> None:
+    settings = Settings()
+    settings.adopt({"enabled": 1, "delay_pkts": 9, "exclude_mark": 1, "exclude_mask": 3, "new": 7})
+    assert settings.enabled is True
+    assert settings.kernel() == {
+        **Settings().kernel(),
+        **{"enabled": 1, "delay_pkts": 9, "exclude_mark": 1, "exclude_mask": 3},
     }
 
 
