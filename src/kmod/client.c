@@ -3,6 +3,7 @@
 #include <linux/jhash.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
+#include <net/netns/hash.h>
 
 #include "client.h"
 

@@ -16,7 +16,9 @@
 #include <net/ip6_route.h>
 #include <net/l3mdev.h>
 #include <net/neighbour.h>
+#include <net/netns/hash.h>
 #include <net/route.h>
+#include <net/sch_generic.h>
 
 #include "flow.h"
 #include "path.h"
