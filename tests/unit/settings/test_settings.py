@@ -245,7 +245,10 @@ def test_adopt_takes_what_the_module_has() -> None:
     assert settings.enabled is True
     assert settings.kernel() == {
         **Settings().kernel(),
-        **{"enabled": 1, "delay_pkts": 9, "exclude_mark": 1, "exclude_mask": 3},
+        "enabled": 1,
+        "delay_pkts": 9,
+        "exclude_mark": 1,
+        "exclude_mask": 3,
     }
 
 
