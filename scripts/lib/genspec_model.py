@@ -132,18 +132,11 @@ class Spec:
 
     def enum(self, name: str) -> Enum:
         """Return the enum of that name; KeyError when there is none."""
-        return _find(self.enums, name)
+        return {item.name: item for item in self.enums}[name]
 
     def attr_set(self, name: str) -> AttrSet:
         """Return the attribute set of that name; KeyError when there is none."""
-        return _find(self.sets, name)
-
-
-def _find(items: tuple[Any, ...], name: str) -> Any:
-    for item in items:
-        if item.name == name:
-            return item
-    raise KeyError(name)
+        return {item.name: item for item in self.sets}[name]
 
 
 class Reader:
@@ -282,6 +275,7 @@ class Reader:
     def _ops(self, sets: tuple[AttrSet, ...]) -> tuple[Op, ...]:
         tree = self._map("operations", self.tree.get("operations"))
         ops = []
+        by_name = {item.name: item for item in sets}
         for number, item in enumerate(self._named("operations", tree.get("list")), 1):
             where = f"operations/{item['name']}"
             self._keys(where, item, OP_KEYS)
@@ -295,10 +289,9 @@ class Reader:
                 tuple(body.get("request", {}).get("attributes", ())),
                 tuple(reply.get("attributes", ())),
             )
-            try:
-                attr_set = _find(sets, item.get("attribute-set", ""))
-            except KeyError:
-                raise SpecError(f"{where}: attribute-set is missing or unknown") from None
+            attr_set = by_name.get(item.get("attribute-set", ""))
+            if attr_set is None:
+                raise SpecError(f"{where}: attribute-set is missing or unknown")
             names = {attr.name for attr in attr_set.attrs}
             for name in (*used[0], *used[1]):
                 if name not in names:

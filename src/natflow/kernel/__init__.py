@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The netlink client of natflow.ko: ``client`` talks, ``records`` and ``filters`` are its nouns."""
