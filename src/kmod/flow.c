@@ -51,15 +51,12 @@ struct natflow_half *natflow_flow_half(struct natflow_flow *flow, int dir)
 
 struct natflow_flow *natflow_half_flow(struct natflow_half *half, u8 family)
 {
-	if (family == AF_INET) {
-		struct natflow_half4 *half4 = container_of(half, struct natflow_half4, half);
+	struct natflow_half4 *half4 = container_of(half, struct natflow_half4, half);
+	struct natflow_half6 *half6 = container_of(half, struct natflow_half6, half);
 
+	if (family == AF_INET)
 		return &container_of(half4 - half->dir, struct natflow_flow4, half[0])->flow;
-	} else {
-		struct natflow_half6 *half6 = container_of(half, struct natflow_half6, half);
-
-		return &container_of(half6 - half->dir, struct natflow_flow6, half[0])->flow;
-	}
+	return &container_of(half6 - half->dir, struct natflow_flow6, half[0])->flow;
 }
 
 /* Fills a half; @tuple is the one its packets arrive with, @other that of the other direction. */
@@ -120,15 +117,15 @@ static void set_half(struct natflow_flow *flow, int dir)
 
 static struct natflow_flow *alloc(u8 family)
 {
+	struct natflow_flow4 *flow4;
+	struct natflow_flow6 *flow6;
+
 	if (family == AF_INET) {
-		struct natflow_flow4 *flow4 = kmem_cache_zalloc(cache4, GFP_ATOMIC);
-
+		flow4 = kmem_cache_zalloc(cache4, GFP_ATOMIC);
 		return flow4 ? &flow4->flow : NULL;
-	} else {
-		struct natflow_flow6 *flow6 = kmem_cache_zalloc(cache6, GFP_ATOMIC);
-
-		return flow6 ? &flow6->flow : NULL;
 	}
+	flow6 = kmem_cache_zalloc(cache6, GFP_ATOMIC);
+	return flow6 ? &flow6->flow : NULL;
 }
 
 static void dealloc(struct natflow_flow *flow)

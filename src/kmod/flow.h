@@ -146,7 +146,7 @@ struct natflow_flow {
 
 	struct natflow_counter	count[IP_CT_DIR_MAX];
 
-	spinlock_t		lock;
+	spinlock_t		lock;	/* see above */
 	struct nf_conn		*ct;
 	struct natflow_net	*nn;
 	struct natflow_client	*client;

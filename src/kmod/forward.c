@@ -59,7 +59,7 @@ static enum natflow_reason parse_l4(struct sk_buff *skb, u8 proto, struct packet
 	} else {
 		unsigned int len = ntohs(((const struct udphdr *)*ports)->len);
 
-		/* A GSO packet has the length of the whole in it or, fragment list, of the first. */
+		/* In a GSO packet it is the length of the whole, or of the first fragment. */
 		if (!skb_is_gso(skb) &&
 		    (len < sizeof(struct udphdr) || packet->l4_offset + len > packet->len))
 			return NATFLOW_REASON_MALFORMED;
@@ -166,6 +166,7 @@ static bool expected_ingress(const struct sk_buff *skb, struct natflow_half *hal
 
 static bool fresh(const struct natflow_net *nn, const struct natflow_proof *proof)
 {
+	/* Pairs with prove(): the rest of the proof is not older than its generation. */
 	return smp_load_acquire(&proof->gen) == (u32)atomic_read(&nn->gen) &&
 	       READ_ONCE(proof->ruleset) == natflow_ruleset(nn->net);
 }

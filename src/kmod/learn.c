@@ -45,7 +45,7 @@ static void prove(struct natflow_flow *flow, int dir, const struct sk_buff *skb)
 	WRITE_ONCE(proof->priority, skb->priority);
 	WRITE_ONCE(proof->ruleset, natflow_ruleset(nn->net));
 	WRITE_ONCE(proof->at, (u32)jiffies);
-	/* The generation last: with an old one the rest is not looked at. */
+	/* The generation last, for fresh(): with an old one the rest is not looked at. */
 	smp_store_release(&proof->gen, (u32)atomic_read(&nn->gen));
 }
 
@@ -140,7 +140,7 @@ static bool wants_flow(struct natflow_net *nn, const struct nf_conn *ct, int dir
 		return natflow_reason_lasts(reason);
 	if (!natflow_delay_eligible(nn, ct, 0))
 		return true;
-	/* Without accounting the flow counts by itself, from the third packet on at the earliest. */
+	/* Without accounting the flow counts by itself, from the third packet at the earliest. */
 	return !nf_conn_acct_find(ct) && dir == IP_CT_DIR_ORIGINAL;
 }
 

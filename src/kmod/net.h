@@ -83,12 +83,12 @@ struct natflow_net {
 	u32				next_index;
 	u32				tokens;
 	unsigned long			token_time;
-	spinlock_t			learn_lock;
+	spinlock_t			learn_lock;	/* see above */
 	struct hlist_head		egress[NATFLOW_EGRESS_BUCKETS];
-	spinlock_t			egress_lock;
+	spinlock_t			egress_lock;	/* see above */
 	u32				egress_seq;
 	struct hlist_head		clients[NATFLOW_CLIENT_BUCKETS];
-	spinlock_t			client_lock;
+	spinlock_t			client_lock;	/* see above */
 	u32				client_count;
 	struct list_head		devs;
 	struct delayed_work		age;

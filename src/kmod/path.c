@@ -26,7 +26,8 @@
 
 static struct hlist_head *bucket_of(struct natflow_net *nn, const struct in6_addr *nexthop)
 {
-	u32 hash = jhash2(nexthop->s6_addr32, 4, net_hash_mix(nn->net));
+	u32 hash = jhash2((__force const u32 *)nexthop->s6_addr32, 4,
+			  net_hash_mix(nn->net));
 
 	return &nn->egress[hash % NATFLOW_EGRESS_BUCKETS];
 }
@@ -68,10 +69,8 @@ enum natflow_reason natflow_dst_eligible(const struct dst_entry *dst)
 /* Does a device between the route and the port look at packets itself? */
 static bool filtered(const struct net_device *dev)
 {
-	const struct Qdisc *qdisc = rcu_dereference(dev->qdisc);
-
-	/* Only a qdisc that somebody set has a handle; the default ones have none. */
-	return (qdisc && qdisc->handle) || natflow_dev_has_filter(dev);
+	/* Only a queueing discipline that somebody set has a handle; the default ones have none. */
+	return rcu_dereference(dev->qdisc)->handle || natflow_dev_has_filter(dev);
 }
 
 static enum natflow_reason upper_eligible(const struct net_device *dev)
