@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The test network, one router between two hosts:
+
+     client c                router r                  server s
+    +---------+          +--------------+            +---------+
+    |  lan    |==========| lan      wan |============|  wan    |
+    +---------+          +--------------+            +---------+
+     192.168.77.2         .77.1     198.51.100.1      198.51.100.2
+     fd77::2              fd77::1   fd99::1           fd99::2
+
+Each side is a plain veth ("plain"), a VLAN device on it ("vlan"), or on the router a bridge
+with the veth as its port ("bridge") or a bridge over a VLAN device ("vlan-bridge"). The router
+masquerades or not ("masquerade"), and sends port 8080 of its WAN address to the client
+("dnat").
+"""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import socket
+import time
+from dataclasses import dataclass
+
+from natflow.kernel.client import Kernel
+from natflow.kernel.filters import FlowTuple
+from natflow.kernel.records import Flow
+from netns import Netns
+
+VLAN_ID = 77
+CLIENT4, CLIENT6 = "192.168.77.2", "fd77::2"
+LAN4, LAN6 = "192.168.77.1", "fd77::1"
+WAN4, WAN6 = "198.51.100.1", "fd99::1"
+SERVER4, SERVER6 = "198.51.100.2", "fd99::2"
+DNAT_PORT = 8080
+DNAT_TO = 8000
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Pair:
+    """Two connected sockets of one connection through the router, and its original tuple."""
+
+    client: socket.socket
+    server: socket.socket
+    tuple_: FlowTuple
+
+    def close(self) -> None:
+        self.client.close()
+        self.server.close()
+
+
+class Lab:
+    """One router with two hosts; see the module's picture."""
+
+    def __init__(
+        self,
+        *,
+        lan: str = "plain",
+        wan: str = "plain",
+        masquerade: bool = False,
+        masquerade6: bool = False,
+        dnat: bool = False,
+        settings: dict[str, int] | None = None,
+        rules: str = "",
+    ) -> None:
+        number = next(_numbers)
+        self.c, self.r, self.s = (Netns(f"{side}{number}") for side in "crs")
+        self.lan_dev = self._link(self.c, "lan", lan, (CLIENT4, CLIENT6), (LAN4, LAN6))
+        self.wan_dev = self._link(self.s, "wan", wan, (SERVER4, SERVER6), (WAN4, WAN6))
+        self.c.ip(f"route add default via {LAN4}", f"-6 route add default via {LAN6}")
+        self.s.ip(f"route add 192.168.77.0/24 via {WAN4}", f"-6 route add fd77::/64 via {WAN6}")
+        self.r.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
+        self.r.sysctl(net__netfilter__nf_conntrack_acct=1)
+        self.r.nft(self.ruleset(masquerade, masquerade6, dnat) + rules)
+        self.kernel = self.r.call(Kernel)
+        self.configure(enabled=1, delay_pkts=0, **(settings or {}))
+
+    @staticmethod
+    def ruleset(masquerade: bool, masquerade6: bool, dnat: bool) -> str:
+        text = "table inet fw {\nchain forward { type filter hook forward priority 0; "
+        text += "policy accept; ct state established,related accept\nct state invalid drop\n}\n"
+        if masquerade or masquerade6:
+            families = ", ".join(
+                name for name, on in (("ipv4", masquerade), ("ipv6", masquerade6)) if on
+            )
+            text += "chain post { type nat hook postrouting priority 100; "
+            text += f'meta nfproto {{ {families} }} oifname "wan*" masquerade\n}}\n'
+        if dnat:
+            text += "chain pre { type nat hook prerouting priority -100; "
+            text += f"meta l4proto {{ tcp, udp }} th dport {DNAT_PORT} iifname \"wan*\" "
+            text += f"meta nfproto ipv4 dnat ip to {CLIENT4}:{DNAT_TO}\n"
+            text += f"meta l4proto {{ tcp, udp }} th dport {DNAT_PORT} iifname \"wan*\" "
+            text += f"meta nfproto ipv6 dnat ip6 to [{CLIENT6}]:{DNAT_TO}\n}}\n"
+        return text + "}\n"
+
+    def _link(
+        self, host: Netns, side: str, kind: str, host_at: tuple[str, str], at: tuple[str, str]
+    ) -> str:
+        """A link between a host and the router; the router's device with the addresses."""
+        tagged = "vlan" in kind
+        bridged = "bridge" in kind
+        port = f"{side}0" if kind != "plain" else side
+        host_dev = f"{side}0" if tagged else side
+        host.ip(f"link add {host_dev} type veth peer name {port} netns {self.r.name}")
+        host.ip(f"link set {host_dev} up")
+        self.r.ip(f"link set {port} up")
+        if tagged:
+            host.ip(f"link add link {host_dev} name {side} type vlan id {VLAN_ID}")
+            upper = f"{side}.{VLAN_ID}" if bridged else side
+            self.r.ip(f"link add link {port} name {upper} type vlan id {VLAN_ID}")
+            self.r.ip(f"link set {upper} up")
+            port = upper
+        if bridged:
+            self.r.ip(f"link add {side} type bridge", f"link set {port} master {side}")
+        host.ip(
+            f"link set {side} up",
+            f"addr add {host_at[0]}/24 dev {side}",
+            f"addr add {host_at[1]}/64 dev {side} nodad",
+        )
+        self.r.ip(
+            f"link set {side} up",
+            f"addr add {at[0]}/24 dev {side}",
+            f"addr add {at[1]}/64 dev {side} nodad",
+        )
+        return side
+
+    def configure(self, **settings: int) -> None:
+        self.kernel.configure(settings)
+
+    # Connections
+
+    def udp(self, version: int = 4, *, dnat: bool = False, port: int = 0) -> Pair:
+        """A UDP exchange has taken place in both directions."""
+        return self._pair(socket.SOCK_DGRAM, version, dnat, port)
+
+    def tcp(self, version: int = 4, *, dnat: bool = False, port: int = 0) -> Pair:
+        """An established TCP connection."""
+        return self._pair(socket.SOCK_STREAM, version, dnat, port)
+
+    def _pair(self, kind: int, version: int, dnat: bool, port: int) -> Pair:
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        opener, listener = (self.s, self.c) if dnat else (self.c, self.s)
+        passive = listener.socket(family, kind)
+        passive.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        address = (CLIENT4, CLIENT6) if dnat else (SERVER4, SERVER6)
+        passive.bind((address[version == 6], DNAT_TO if dnat else port))
+        target = (WAN4, WAN6)[version == 6] if dnat else address[version == 6]
+        target_port = DNAT_PORT if dnat else passive.getsockname()[1]
+        active = opener.socket(family, kind)
+        for sock in (passive, active):
+            sock.settimeout(10)
+        if kind == socket.SOCK_STREAM:
+            passive.listen()
+            self._connect(active, (target, target_port))
+            accepted, _ = passive.accept()
+            passive.close()
+            accepted.settimeout(10)
+            passive = accepted
+        else:
+            self._connect(active, (target, target_port))
+            active.send(b"hello")
+            data, peer = passive.recvfrom(100)
+            assert data == b"hello"
+            passive.connect(peer)
+            passive.send(b"hello yourself")
+            assert active.recv(100) == b"hello yourself"
+        source = active.getsockname()
+        tuple_ = FlowTuple.parse(
+            {
+                "proto": "tcp" if kind == socket.SOCK_STREAM else "udp",
+                "src": source[0],
+                "dst": target,
+                "sport": source[1],
+                "dport": target_port,
+            }
+        )
+        client, server = (passive, active) if dnat else (active, passive)
+        return Pair(client, server, tuple_)
+
+    @staticmethod
+    def _connect(sock: socket.socket, address: tuple[str, int]) -> None:
+        """IPv6 needs a moment after a link came up."""
+        for _ in range(50):
+            try:
+                return sock.connect(address)
+            except OSError as error:
+                if error.errno not in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL):
+                    raise
+                time.sleep(0.1)
+        sock.connect(address)
+
+    # What natflow says
+
+    def flow(self, pair: Pair) -> Flow | None:
+        return self.kernel.explain(pair.tuple_).flow
+
+    def state(self, pair: Pair) -> str:
+        return self.kernel.explain(pair.tuple_).state
+
+    def reason(self, pair: Pair) -> str:
+        return self.kernel.explain(pair.tuple_).reason
+
+    def remove(self) -> None:
+        self.kernel.close()
+        for ns in (self.c, self.s, self.r):
+            ns.remove()
+
+
+def ping(pair: Pair, times: int = 1, size: int = 32) -> None:
+    """Sends a message each way, `times` times, and checks what arrives."""
+    for number in range(times):
+        message = number.to_bytes(4, "big") * (size // 4)
+        pair.client.send(message)
+        assert receive(pair.server, len(message)) == message
+        pair.server.send(message)
+        assert receive(pair.client, len(message)) == message
+
+
+def receive(sock: socket.socket, size: int) -> bytes:
+    if sock.type == socket.SOCK_DGRAM:
+        return sock.recv(65536)
+    data = b""
+    while len(data) < size:
+        part = sock.recv(size - len(data))
+        assert part, f"connection closed after {len(data)} of {size} bytes"
+        data += part
+    return data
+
+
+def fast_packets(flow: Flow | None) -> int:
+    return sum(flow.packets) if flow else 0
