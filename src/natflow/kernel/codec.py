@@ -146,9 +146,10 @@ class Codec:
                 if kind == "nest":
                     self._check(data, start + TLV.size, start + length, nested)
                 elif length - TLV.size != WIDTHS.get(kind, length - TLV.size):
-                    raise KernelError(
-                        errno.EBADMSG, f"the kernel's answer: {attr} has {length - TLV.size} bytes"
-                    )
+                    text = f"the kernel's answer: {attr} has {length - TLV.size} bytes"
+                    raise KernelError(errno.EBADMSG, text)
+                elif kind == "string" and not data[start + TLV.size : start + length].isascii():
+                    raise KernelError(errno.EBADMSG, f"the kernel's answer: {attr} is no text")
             start += (length + 3) & ~3
 
     def locate(self, request: bytes, offset: int) -> str:

@@ -252,5 +252,6 @@ def settings_attributes(settings: Mapping[str, int]) -> list[tuple[str, int]]:
         if name not in uapi.SETTINGS:
             raise FilterError(f"{name!r} is no setting; allowed: {', '.join(uapi.SETTINGS)}")
         least, most = uapi.SETTINGS[name]
-        attrs.append((name.replace("_", "-"), number(name, int(value), most, least)))
+        plain = int(value) if isinstance(value, bool) else value
+        attrs.append((name.replace("_", "-"), number(name, plain, most, least)))
     return attrs
