@@ -62,6 +62,7 @@ class Lab:
         masquerade: bool = False,
         masquerade6: bool = False,
         dnat: bool = False,
+        enable: bool = True,
         settings: dict[str, int] | None = None,
         rules: str = "",
     ) -> None:
@@ -75,7 +76,8 @@ class Lab:
         self.r.sysctl(net__netfilter__nf_conntrack_acct=1)
         self.r.nft(self.ruleset(masquerade, masquerade6, dnat) + rules)
         self.kernel = self.r.call(Kernel)
-        self.configure(enabled=1, delay_pkts=0, **(settings or {}))
+        if enable:
+            self.configure(enabled=1, delay_pkts=0, **(settings or {}))
 
     @staticmethod
     def ruleset(masquerade: bool, masquerade6: bool, dnat: bool) -> str:

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # Kernel command line. Quiet until the session raises the level again: each character on the
-# emulated serial line costs. The mitigations guard against neighbours that an emulated CPU does not have.
-# A vCPU of a busy host may stand still for seconds, which must not look like a lock-up.
+# emulated serial line costs. The mitigations guard against neighbours that an emulated CPU does not
+# have. A vCPU of a busy host may stand still for seconds, which must not look like a lock-up.
 APPEND = (
     "console=ttyS0 loglevel=5 panic=-1 oops=panic nokaslr mitigations=off audit=0 "
     "no_timer_check tsc=reliable random.trust_cpu=on "

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Loading natflow.ko in the guest, from where scripts/kmod built it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from netns import run
+
+
+def path() -> Path:
+    return Path(os.environ["NATFLOW_KMOD"], "natflow.ko")
+
+
+def loaded() -> bool:
+    return Path("/sys/module/natflow").exists()
+
+
+def load(**parameters: int) -> None:
+    """insmod with parameters; what it needs is loaded first."""
+    run("modprobe", "-a", "nf_conntrack", "nf_nat")
+    run("insmod", str(path()), *(f"{name}={value}" for name, value in parameters.items()))
+
+
+def unload() -> None:
+    run("rmmod", "natflow")
