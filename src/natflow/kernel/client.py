@@ -19,6 +19,7 @@ from natflow.kernel.codec import control_codec, family_codec
 from natflow.kernel.errors import KernelError, ModuleMissing, NoPermission
 from natflow.kernel.events import EventSocket
 from natflow.kernel.filters import Filter, FlowTuple, settings_attributes
+from natflow.kernel.namespace import Namespace
 from natflow.kernel.records import Client, Config, Explanation, Flow, Flushed, Stats
 from natflow.kernel.transport import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, Refusal, Transport
 
@@ -33,24 +34,34 @@ Attrs = list[tuple[str, Any]]
 
 
 class Kernel:
-    """natflow.ko in the network namespace in which this object was made."""
+    """natflow.ko in the network namespace in which this object was made.
+
+    It stays with that namespace when the thread goes to another one. ``connect`` opens a socket;
+    only tests give one.
+    """
 
     def __init__(self, connect: Callable[[], Transport] = Transport) -> None:
-        self._connect = connect
+        self._open = connect
         self._codec = family_codec()
         self._control = control_codec()
-        self._transport = connect()
         self._family = 0
         self._groups: dict[str, int] = {}
+        self._namespace = Namespace()
+        try:
+            self._transport = self._connect()
+        except BaseException:
+            self._namespace.close()
+            raise
         try:
             self._resolve()
         except BaseException:
-            self._transport.close()
+            self.close()
             raise
 
     def close(self) -> None:
         """Close the socket; calls after that raise KernelError."""
         self._transport.close()
+        self._namespace.close()
 
     def __enter__(self) -> Kernel:
         """Return the object itself."""
@@ -117,7 +128,12 @@ class Kernel:
     def events(self, flows: bool = False) -> EventSocket:
         """Return a socket that hears of configuration and flushes, and of flows where asked for."""
         self._resolve()
-        return EventSocket(self._codec, self._control, self._groups, flows)
+        with self._namespace.entered():
+            return EventSocket(self._codec, self._control, self._groups, flows)
+
+    def _connect(self) -> Transport:
+        with self._namespace.entered():
+            return self._open()
 
     def _resolve(self) -> None:
         """Ask nlctrl for the numbers of the family and its groups."""
