@@ -311,14 +311,14 @@ def test_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_the_module(method: str, tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.kernel.missing = True
-    argument: dict[str, Any] = {
+    arguments: dict[str, dict[str, Any]] = {
         "query": {"filter": {}},
         "flush": {"filter": {}},
         "set": {"options": {"delay_pkts": 1}},
         "explain": {
             "flow": {"proto": 6, "src": "192.0.2.1", "sport": 1, "dst": "192.0.2.2", "dport": 2}
         },
-    }.get(method, {})
-    status, text = bench.refusal(method, **argument)
+    }
+    status, text = bench.refusal(method, **arguments.get(method, {}))
     assert status == Status.NOT_SUPPORTED
     assert text == "the kernel module natflow is not loaded. Load it with: modprobe natflow"
