@@ -158,8 +158,6 @@ bool natflow_reason_lasts(enum natflow_reason reason)
 	case NATFLOW_REASON_PPPOE:
 	case NATFLOW_REASON_QINQ:
 	case NATFLOW_REASON_QDISC:
-	case NATFLOW_REASON_FRAGMENT:
-	case NATFLOW_REASON_IP_OPTIONS:
 		return true;
 	default:
 		return false;

@@ -45,6 +45,9 @@ static enum natflow_reason parse_l4(struct sk_buff *skb, u8 proto, struct packet
 				    __be16 **ports)
 {
 	packet->l4_len = proto == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);
+	/* Padding may follow, but not in what GRO has put together. */
+	if (skb_is_gso(skb) && packet->len != skb->len)
+		return NATFLOW_REASON_MALFORMED;
 	if (packet->len < packet->l4_offset + packet->l4_len ||
 	    !pskb_may_pull(skb, packet->l4_offset + packet->l4_len))
 		return NATFLOW_REASON_MALFORMED;
@@ -147,8 +150,8 @@ static enum natflow_reason parse6(struct sk_buff *skb, struct packet *packet,
 }
 
 /* Did the packet come in where its direction is expected, addressed to us? */
-static bool expected_ingress(const struct sk_buff *skb, struct natflow_half *half,
-			     const struct natflow_flow *flow)
+static bool expected_ingress(const struct sk_buff *skb, const struct natflow_half *half,
+			     struct natflow_flow *flow)
 {
 	u16 vlan = skb_vlan_tag_present(skb) ? skb_vlan_tag_get_id(skb) : NATFLOW_NO_VLAN;
 	const struct natflow_egress *back;
@@ -159,7 +162,7 @@ static bool expected_ingress(const struct sk_buff *skb, struct natflow_half *hal
 	if (skb->pkt_type == PACKET_HOST)
 		return true;
 	/* The port of a bridge or VLAN device need not have the address that hosts send to. */
-	other = natflow_flow_half((struct natflow_flow *)flow, !half->dir);
+	other = natflow_flow_half(flow, !half->dir);
 	back = rcu_dereference(other->egress);
 	return back && ether_addr_equal(eth_hdr(skb)->h_dest, back->header + ETH_ALEN);
 }
@@ -182,19 +185,11 @@ static bool proved(const struct natflow_net *nn, const struct natflow_proof *pro
  */
 static enum natflow_reason check(const struct natflow_net *nn, struct sk_buff *skb,
 				 const struct packet *packet, struct natflow_half *half,
-				 const struct natflow_flow *flow,
-				 const struct natflow_egress **out)
+				 struct natflow_flow *flow, const struct natflow_egress *egress)
 {
 	const struct natflow_proof *proof = &flow->proof[half->dir];
-	struct natflow_egress *egress;
 	struct dst_entry *dst;
 
-	egress = rcu_dereference(half->egress);
-	if (!egress) {
-		enum natflow_reason reason = READ_ONCE(flow->reason);
-
-		return reason ? reason : NATFLOW_REASON_STALE;
-	}
 	if (!fresh(nn, proof) || READ_ONCE(egress->dead))
 		return NATFLOW_REASON_STALE;
 	if (!half->iif)
@@ -218,7 +213,6 @@ static enum natflow_reason check(const struct natflow_net *nn, struct sk_buff *s
 	} else if (packet->len > egress->mtu) {
 		return NATFLOW_REASON_MTU;
 	}
-	*out = egress;
 	return NATFLOW_REASON_NONE;
 }
 
@@ -291,9 +285,20 @@ static void count(struct natflow_net *nn, struct natflow_flow *flow, int dir, un
 	natflow_count_engine(nn, NATFLOW_ENGINE_SOFTWARE, 1, len);
 }
 
+/*
+ * A refused packet is counted once: here when the learning hook will not tell the reason,
+ * because the packet does not get there or its flow as such is accelerated.
+ */
 static unsigned int refuse(struct natflow_net *nn, enum natflow_reason reason)
 {
 	natflow_count_reason(nn, reason);
+	return NF_ACCEPT;
+}
+
+static unsigned int refuse_unparsed(struct natflow_net *nn, enum natflow_reason reason)
+{
+	if (reason == NATFLOW_REASON_MALFORMED || reason == NATFLOW_REASON_TTL)
+		return refuse(nn, reason);
 	return NF_ACCEPT;
 }
 
@@ -311,7 +316,7 @@ unsigned int natflow_forward(void *priv, struct sk_buff *skb, const struct nf_ho
 		struct natflow_key4 key4;
 		struct natflow_key6 key6;
 	} u;
-	const struct natflow_egress *egress = NULL;
+	const struct natflow_egress *egress;
 	struct natflow_net *nn = priv;
 	enum natflow_reason reason;
 	struct natflow_flow *flow;
@@ -328,23 +333,26 @@ unsigned int natflow_forward(void *priv, struct sk_buff *skb, const struct nf_ho
 		family = AF_INET;
 		reason = parse4(skb, &packet, &u.key4);
 		if (reason)
-			return refuse(nn, reason);
+			return refuse_unparsed(nn, reason);
 		half = natflow_table_find4(nn, &u.key4);
 	} else if (skb->protocol == htons(ETH_P_IPV6)) {
 		family = AF_INET6;
 		reason = parse6(skb, &packet, &u.key6);
 		if (reason)
-			return refuse(nn, reason);
+			return refuse_unparsed(nn, reason);
 		half = natflow_table_find6(nn, &u.key6);
 	} else {
 		return NF_ACCEPT;
 	}
 	if (!half)
-		return refuse(nn, NATFLOW_REASON_NO_FLOW);
+		return NF_ACCEPT;
 
 	flow = natflow_half_flow(half, family);
 	dir = half->dir;
-	reason = check(nn, skb, &packet, half, flow, &egress);
+	egress = rcu_dereference(half->egress);
+	if (!egress)
+		return NF_ACCEPT;
+	reason = check(nn, skb, &packet, half, flow, egress);
 	if (reason)
 		return refuse(nn, reason);
 	if (!make_writable(skb, &packet, egress))

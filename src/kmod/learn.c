@@ -113,7 +113,7 @@ static enum natflow_reason learn_packet(struct natflow_flow *flow, int dir, stru
 	}
 	prove(flow, dir, skb);
 	settle(flow);
-	return flow->reason ? flow->reason : NATFLOW_REASON_UNPROVED;
+	return flow->reason;
 }
 
 /* The flow of a packet's connection, if there is one. A leftover of an earlier one goes. */

@@ -150,8 +150,8 @@ TEXT: tuple[tuple[str, str], ...] = (
         "Conntrack must see these; a closing connection is handed back to the normal stack.",
     ),
     (
-        "No learned flow matches the packet.",
-        "Local, new and refused traffic is counted here.",
+        "The connection could be accelerated, but none of its packets was forwarded lately.",
+        "It is learned with its next packets.",
     ),
     (
         "The packet came in through another device or VLAN than its flow expects.",
