@@ -7,8 +7,10 @@
 
 #if defined(NATFLOW_HAVE_NFT_BASE_SEQ) && IS_ENABLED(CONFIG_NF_TABLES)
 #define natflow_ruleset(net)	((u32)READ_ONCE((net)->nft.base_seq))
+#define NATFLOW_FEATURE_RULESET	" ruleset-seq"
 #else
 #define natflow_ruleset(net)	((void)(net), 0U)
+#define NATFLOW_FEATURE_RULESET	""
 #endif
 
 #endif /* NATFLOW_COMPAT_NET_NETNS_NFTABLES_H */
