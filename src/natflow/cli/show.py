@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The replies of the daemon as text, at most 80 columns wide."""
+
+from __future__ import annotations
+
+from natflow.cli.text import (
+    WIDTH,
+    bits,
+    clean,
+    endpoint,
+    seconds,
+    share,
+    short,
+    size,
+    spaced,
+    wrapped,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Reply = dict[str, Any]
+
+LABEL = 12  # columns of the names in front of status and info
+REASONS_SHOWN = 10
+
+
+def _field(name: str, text: str) -> list[str]:
+    return wrapped(text, f"{name:<{LABEL}}")
+
+
+def status(reply: Reply) -> list[str]:
+    """What is on, what it does, and everything that is wrong."""
+    lines = [f"natflow {clean(reply['version'])}: {clean(reply['state'])}"]
+    if reply["message"]:
+        lines += wrapped(reply["message"], "  ")
+    lines.append("")
+    module = reply["module"]
+    if module["loaded"]:
+        up = seconds(reply["uptime"])
+        lines += _field("module", f"version {module['version']}, counting for {up}")
+    else:
+        lines += _field("module", "not loaded")
+    lines += _field("enabled", "yes" if reply["enabled"] else "no")
+    flows = reply["flows"]
+    states = ("software", "hardware", "wed", "hw_pending", "learning", "slow")
+    listed = ", ".join(f"{flows[state]} {state.replace('_', '-')}" for state in states)
+    lines += _field("flows", f"{flows['total']}: {listed}")
+    for name in ("hwnat", "wed"):
+        engine = reply[name]
+        words = [
+            "active" if engine["active"] else "not active",
+            "switched on" if engine["configured"] else "switched off",
+        ]
+        if engine["reboot_required"]:
+            words.append("needs a reboot")
+        lines += _field(name, f"{', '.join(words)}. {engine['reason']}")
+    lines += ["", f"{'ENGINE':<{LABEL}}{'PACKETS':>10}{'BYTES':>12}{'SHARE':>9}"]
+    total = sum(reply["bytes"].values())
+    for name, count in reply["bytes"].items():
+        packets = short(reply["packets"][name])
+        part = share(count, total)
+        lines.append(f"{clean(name):<{LABEL}}{packets:>10}{size(count):>12}{part:>9}")
+    lines += _reasons(reply)
+    for conflict in reply["conflicts"]:
+        lines += ["", *wrapped(conflict["text"], "conflict: ")]
+        lines += wrapped(conflict["hint"], "          ")
+    for problem in (*reply["config_errors"], *reply["config_warnings"]):
+        lines += ["", *wrapped(problem["text"], f"{problem['severity']}: ")]
+    return lines
+
+
+def _reasons(reply: Reply) -> list[str]:
+    """The reasons that keep the most packets on the normal stack."""
+    counts: dict[str, int] = reply["reasons"]
+    if not counts:
+        return []
+    from natflow.reasons import reason
+
+    lines = ["", f"{'PACKETS':>7} {'FLOWS':>6}  NOT ACCELERATED BECAUSE"]
+    ordered = sorted(counts, key=lambda name: counts[name], reverse=True)
+    for name in ordered[:REASONS_SHOWN]:
+        flows = short(reply["reason_flows"].get(name, 0))
+        head = f"{short(counts[name]):>7} {flows:>6}  "
+        try:
+            text = f"{name}: {reason(name).sentence}"
+        except KeyError:  # a daemon newer than this command
+            text = name
+        lines += wrapped(text, head)
+    if len(ordered) > REASONS_SHOWN:
+        lines.append(f"{'':16}and {len(ordered) - REASONS_SHOWN} more: natflow --json status")
+    return lines
+
+
+def info(reply: Reply) -> list[str]:
+    """Versions, what the module was built with, and the settings in force."""
+    lines = _field("natflow", f"{reply['version']}, module {reply['module_version'] or 'missing'}")
+    lines += _field("kernel", f"{reply['kernel']} {reply['machine']}")
+    lines += _field("SoC", reply["soc"] or "none with a known acceleration engine")
+    lines += _field("features", " ".join(reply["build_options"]) or "-")
+    able = [name for name, have in reply["capabilities"].items() if have]
+    lines += _field("can do", ", ".join(able) or "-")
+    memory = reply["memory_per_flow"]
+    lines += _field("memory", f"{memory['ipv4']} B a flow, {memory['ipv6']} B with IPv6")
+    lines += _field("config", reply["config_file"])
+    backends = reply["backends"]
+    text = f"pid {reply['pid']}, Python {reply['python']}, bus {backends['bus']}"
+    lines += _field("daemon", f"{text}, UCI {backends['uci']}")
+    lines += ["", "SETTINGS"]
+    for name, value in reply["settings"].items():
+        shown = ("no", "yes")[value] if isinstance(value, bool) else value
+        lines.append(f"  {clean(name):<18}{clean(shown) or '-'}")
+    return lines
+
+
+def flows(reply: Reply) -> list[str]:
+    """One flow a line, two where the addresses are long; why it is not accelerated below it.
+
+    The rates stand under the arrow of their direction: to the destination, and back.
+    """
+    if not reply["flows"]:
+        return ["No flows." if not reply["total"] else f"No flows here, of {reply['total']}."]
+    lines = [f"{'STATE':<10} {'PROT':<4} {'->':>5} {'<-':>5}  SOURCE -> DESTINATION (bit/s)"]
+    for row in reply["flows"]:
+        there, back = (bits(rate) for rate in row["rate"])
+        head = f"{clean(row['state']):<10} {clean(row['proto']):<4} {there:>5} {back:>5}  "
+        source = clean(endpoint(row["src"], row["sport"]))
+        target = clean(endpoint(row["dst"], row["dport"]))
+        if len(head) + len(source) + 4 + len(target) <= WIDTH:
+            lines.append(f"{head}{source} -> {target}")
+        else:
+            lines += [head + source, f"{'':{len(head) - 3}}-> {target}"]
+        if row["reason"] != "none":
+            lines.append(f"{'':11}why: {clean(row['reason'])}")
+    shown, total = len(reply["flows"]), reply["total"]
+    if shown < total:
+        first = reply["offset"] + 1
+        lines.append(f"{first} to {first + shown - 1} of {total}, by {clean(reply['sort'])}")
+    else:
+        lines.append(f"{total} {'flow' if total == 1 else 'flows'}")
+    return lines
+
+
+def clients(reply: Reply) -> list[str]:
+    """One host a line, its further addresses below it."""
+    if not reply["clients"]:
+        return ["No clients."]
+    lines = [f"{'HOST':<45}{'FLOWS':>6}{'UP':>6}{'DOWN':>6}{'TOTAL':>10}{'FAST':>6}"]
+    for row in reply["clients"]:
+        names = [clean(name) for name in (row["name"], *row["addresses"]) if name]
+        engines = {name: pair["up"] + pair["down"] for name, pair in row["bytes"].items()}
+        total = sum(engines.values())
+        fast = share(total - engines["slow"], total)
+        up, down = bits(row["rate"]["up"]), bits(row["rate"]["down"])
+        head = names[0][:44]
+        lines.append(f"{head:<45}{row['flows']:>6}{up:>6}{down:>6}{size(total):>10}{fast:>6}")
+        lines += [f"  {name}" for name in names[1:]]
+    shown, total = len(reply["clients"]), reply["total"]
+    hosts = "host" if total == 1 else "hosts"
+    lines.append(f"{total} {hosts}" if shown == total else f"{shown} of {total} hosts")
+    return lines
+
+
+def explain(reply: Reply) -> list[str]:
+    """State, reason, what to do, and the way the packets take."""
+    lines = _field("state", f"{reply['state']}: {reply['summary']}")
+    lines += _field("reason", f"{reply['reason']}: {reply['sentence']}")
+    lines += _field("hint", reply["hint"])
+    for path in reply["path"]:
+        lines += _field(path["direction"], path["text"])
+        proved = f"proved {path['proved'] / 1000:.1f} s ago"
+        lines += _field("", f"MTU {path['mtu']}, {proved}" if path["mtu"] else proved)
+    row = reply.get("flow")
+    if row:
+        fast, total = sum(row["bytes"]), sum(row["total_bytes"])
+        text = f"{size(fast)} accelerated" + (f" of {size(total)}" if total else "")
+        there, back = (spaced(rate * 8, "bit/s") for rate in row["rate"])
+        lines += _field("traffic", f"{text}; now {there} there, {back} back")
+        age = f"learned {seconds(row['age'] // 1000)} ago"
+        idle = f"idle for {row['idle'] / 1000:.1f} s"
+        lines += _field("age", f"{age}, {idle}, conntrack drops it in {row['timeout']} s")
+    return lines
+
+
+def flush(reply: Reply) -> list[str]:
+    """How many flows went."""
+    removed = reply["removed"]
+    return [
+        f"Removed {removed} {'flow' if removed == 1 else 'flows'}, "
+        f"{reply['accelerated']} of them accelerated. Their connections go on."
+    ]
+
+
+def changed(reply: Reply) -> list[str]:
+    """What a set changed, and how long it lasts."""
+    if not reply["changed"]:
+        return ["Nothing changed: it was so already."]
+    lines = [f"{clean(name)} = {clean(value)}" for name, value in reply["changed"].items()]
+    return [*lines, "In force until the next reload; /etc/config/natflow was not written."]
