@@ -25,7 +25,7 @@ Usage: natflow [OPTION]... COMMAND [ARGUMENT]...
   status                     what is on, what it does, what is wrong
   flows [KEY=VALUE]...       flows, the fastest first; keys below
   clients                    the hosts on the inner side
-  explain PROTO SRC DST      why a flow is (not) accelerated, and its path, as in:
+  explain PROTO SRC DST      why a flow is (not) accelerated, and its path:
                      natflow explain tcp 192.168.1.10:40000 203.0.113.5:443
   flush [KEY=VALUE]...       forget flows, all without a key; connections go on
   info                       versions, features, settings in force

@@ -176,7 +176,8 @@ def explain(reply: Reply) -> list[str]:
         fast, total = sum(row["bytes"]), sum(row["total_bytes"])
         text = f"{size(fast)} accelerated" + (f" of {size(total)}" if total else "")
         there, back = (spaced(rate * 8, "bit/s") for rate in row["rate"])
-        lines += _field("traffic", f"{text}; now {there} there, {back} back")
+        lines += _field("traffic", text)
+        lines += _field("rate", f"{there} there, {back} back")
         age = f"learned {seconds(row['age'] // 1000)} ago"
         idle = f"idle for {row['idle'] / 1000:.1f} s"
         lines += _field("age", f"{age}, {idle}, conntrack drops it in {row['timeout']} s")
