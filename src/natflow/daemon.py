@@ -98,14 +98,13 @@ class Daemon:
         self._report()
         while self._running:
             self.bus.tick(TICK_SECONDS)
-            if self._reload:
-                self._reload = False
-                self._said = []
+            reload, self._reload = self._reload, False
+            if reload:
                 log("reading the configuration again")
                 self.service.reload()
             else:
                 self.service.tick()
-            self._report()
+            self._report(reload)
         log("ends; the module goes on as it is")
         if self._pidfile:
             with contextlib.suppress(OSError):
@@ -157,14 +156,14 @@ class Daemon:
             events.close()
             self._events = None
 
-    def _report(self) -> None:
-        """Log what is wrong and what is well again, each once."""
+    def _report(self, again: bool = False) -> None:
+        """Log what is wrong, once or again, and that nothing is any more."""
         control = self.control
         lines = [f"{problem.severity}: {problem}" for problem in control.problems]
         if control.fault is not None:
             lines.append(f"{control.fault}. {control.fault.hint}".strip())
         for line in lines:
-            if line not in self._said:
+            if again or line not in self._said:
                 log(line)
         if self._said and not lines:
             log("all is well again")
