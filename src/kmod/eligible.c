@@ -80,8 +80,7 @@ static enum natflow_reason skb6_eligible(const struct sk_buff *skb)
 {
 	const struct ipv6hdr *iph = ipv6_hdr(skb);
 
-	if (!(IP6CB(skb)->flags & IP6SKB_FORWARDED))
-		return NATFLOW_REASON_LOCAL;
+	/* IPv6 sets no flag on what it forwards: that the packet came in has to do. */
 	if (IP6CB(skb)->frag_max_size)
 		return NATFLOW_REASON_FRAGMENT;
 	if (iph->nexthdr == NEXTHDR_FRAGMENT)
