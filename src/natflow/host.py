@@ -23,7 +23,7 @@ MODULES = "/sys/module"
 COMPATIBLE = "/proc/device-tree/compatible"
 CONTROL = "/dev/natflow_ctl"  # of the older module of the same name
 
-NFT = ("nft", "-j", "list", "flowtables")
+NFT: tuple[str, ...] = ("nft", "-j", "list", "flowtables")
 NFT_SECONDS = 2.0
 OUTPUT_MAX = 1 << 20  # bytes
 LEASES_MAX = 1 << 20  # bytes

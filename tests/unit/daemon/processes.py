@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""natflowd, the broker and the command as real processes, on a bus and a configuration of their own.
+"""natflowd, the broker and the command as real processes, with a bus of their own.
 
 Without a module in the kernel natflowd says so; ``fake=True`` starts it on the module in memory
 of unit/kernel/fake.py instead.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""natflowd as a process: signals, a bus that goes and comes, a second one, the command beside it."""
+"""natflowd as a process: signals, a bus that goes and comes, a second one, the command."""
 
 from __future__ import annotations
 
@@ -128,8 +128,7 @@ def test_pid_file(router: Router) -> None:
     router.start_broker()
     pidfile = router.directory / "pid"
     daemon = router.start_daemon("--pidfile", str(pidfile), fake=True)
-    wait_for("natflowd on the bus", router.served)
-    assert pidfile.read_text() == f"{daemon.pid}\n"
+    wait_for("the pid file", lambda: pidfile.exists() and pidfile.read_text() == f"{daemon.pid}\n")
     assert router.stop_daemon() == 0
     assert not pidfile.exists()
 
