@@ -63,7 +63,6 @@ struct natflow_flow *natflow_half_flow(struct natflow_half *half, u8 family)
 static void set_half4(struct natflow_half4 *half4, const struct nf_conntrack_tuple *tuple,
 		      const struct nf_conntrack_tuple *other)
 {
-	struct natflow_delta *delta = &half4->half.delta;
 	struct natflow_key4 *key = &half4->key;
 	struct natflow_to4 *to = &half4->to;
 
@@ -72,16 +71,12 @@ static void set_half4(struct natflow_half4 *half4, const struct nf_conntrack_tup
 	to->daddr = other->src.u3.ip;
 	to->sport = other->dst.u.all;
 	to->dport = other->src.u.all;
-
-	delta->pseudo = natflow_sum_replace(0, &key->saddr, &to->saddr, 4);
-	delta->l4 = natflow_sum_replace(delta->pseudo, &key->sport, &to->sport, 2);
-	delta->l3 = natflow_sum_add(delta->pseudo, NATFLOW_TTL_DELTA);
+	natflow_delta_set(&half4->half.delta, key, to, 4);
 }
 
 static void set_half6(struct natflow_half6 *half6, const struct nf_conntrack_tuple *tuple,
 		      const struct nf_conntrack_tuple *other)
 {
-	struct natflow_delta *delta = &half6->half.delta;
 	struct natflow_key6 *key = &half6->key;
 	struct natflow_to6 *to = &half6->to;
 
@@ -90,9 +85,7 @@ static void set_half6(struct natflow_half6 *half6, const struct nf_conntrack_tup
 	to->daddr = other->src.u3.in6;
 	to->sport = other->dst.u.all;
 	to->dport = other->src.u.all;
-
-	delta->pseudo = natflow_sum_replace(0, &key->saddr, &to->saddr, 16);
-	delta->l4 = natflow_sum_replace(delta->pseudo, &key->sport, &to->sport, 2);
+	natflow_delta_set(&half6->half.delta, key, to, 16);
 }
 
 static void set_half(struct natflow_flow *flow, int dir)

@@ -24,8 +24,11 @@ struct natflow_delta {
 	__u16	pseudo;
 };
 
-/* Decrementing the first byte of a 16-bit word is adding the complement of 0x0100. */
-#ifdef __BIG_ENDIAN
+/*
+ * Decrementing the first byte of a 16-bit word is adding the complement of its one. The compiler's
+ * own macro tells the byte order: user space's headers define __BIG_ENDIAN on every machine.
+ */
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 #define NATFLOW_TTL_DELTA	((__u16)0xfeff)
 #else
 #define NATFLOW_TTL_DELTA	((__u16)0xfffe)
@@ -58,6 +61,22 @@ static inline __u16 natflow_sum_replace(__u16 sum, const void *from, const void 
 		sum = natflow_sum_add(sum, *new++);
 	}
 	return sum;
+}
+
+/**
+ * natflow_delta_set() - precompute what a translation changes
+ * @delta: where to
+ * @from: source and destination address, source and destination port, as they arrive
+ * @to: the same as they leave
+ * @addr_words: 16-bit words of both addresses together: 4 for IPv4, 16 for IPv6
+ */
+static inline void natflow_delta_set(struct natflow_delta *delta, const void *from,
+				     const void *to, unsigned int addr_words)
+{
+	delta->pseudo = natflow_sum_replace(0, from, to, addr_words);
+	delta->l4 = natflow_sum_replace(delta->pseudo, (const __u16 *)from + addr_words,
+					(const __u16 *)to + addr_words, 2);
+	delta->l3 = natflow_sum_add(delta->pseudo, NATFLOW_TTL_DELTA);
 }
 
 /* A checksum field is the complement of the sum. */
