@@ -12,9 +12,22 @@ PATTERNS = Path(__file__).with_name("console-patterns")
 
 # A kernel that is tainted by anything but these flags has warned or died, even if the console lost
 # the message (Linux Documentation/admin-guide/tainted-kernels.rst).
-TAINT_ALLOWED = {0: "proprietary", 10: "staging", 12: "out of tree", 13: "unsigned"}
-TAINT_MEANING = {1: "forced load", 4: "machine check", 5: "bad page", 7: "oops", 9: "warning",
-                 14: "soft lockup", 15: "live patch"}  # fmt: skip
+TAINT_ALLOWED = {
+    0: "proprietary",
+    2: "CPU out of specification: we clear features of it at boot",
+    10: "staging",
+    12: "out of tree",
+    13: "unsigned",
+}
+TAINT_MEANING = {
+    1: "module loaded by force",
+    3: "module unloaded by force",
+    4: "machine check",
+    5: "bad page",
+    7: "oops",
+    9: "warning",
+    14: "soft lock-up",
+}
 
 _STAMP = re.compile(r"^\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])?\s?")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""python -m testvm.fetch NAME: make sure that a kernel is in the cache; prints its headers' folder."""
+"""python -m testvm.fetch NAME: fetch a kernel if need be; prints the folder of its headers."""
 
 import sys
 

@@ -16,9 +16,12 @@ from pathlib import Path
 # Kernel command line. Quiet until the session raises the level again: each character on the
 # emulated serial line costs. The mitigations guard against neighbours that an emulated CPU does not
 # have. A vCPU of a busy host may stand still for seconds, which must not look like a lock-up.
+# Software emulation counts each round of a "rep" instruction, and init_on_alloc is all "rep stos":
+# without them copies and page faults are several times faster (iperf3 over loopback: 3 times).
 APPEND = (
     "console=ttyS0 loglevel=5 panic=-1 oops=panic nokaslr mitigations=off audit=0 "
     "no_timer_check tsc=reliable random.trust_cpu=on "
+    "clearcpuid=erms,fsrm,rep_good init_on_alloc=0 "
     "watchdog_thresh=60 rcupdate.rcu_cpu_stall_timeout=100"
 )
 
