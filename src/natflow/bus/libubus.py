@@ -9,6 +9,7 @@ What python-ubus does not do by itself, and how it is made up for here:
 - it loses a reply over 1 MiB and every later one to that call: we measure before;
 - of a failing handler a caller learns no more than UNKNOWN_ERROR: the text goes ahead as reply;
 - a call from inside a handler hangs until its time-out: we refuse it;
+- libubox takes SIGTERM and SIGINT for a loop that we do not run: we give them back;
 - there is one connection for the whole process, and connecting waits for ubusd without limit.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import stat
 import sys
 from time import monotonic
@@ -217,6 +219,8 @@ class LibubusBus(Bus):
         except (OSError, RuntimeError) as error:
             self._put_off(str(error).strip())
             return
+        finally:
+            _give_back_signals()
         new = _sockets() - before
         if len(new) != 1:
             ubus.disconnect(False)
@@ -363,6 +367,13 @@ def _clean(table: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """
     data = blob.encode(table)
     return blob.decode(data, len(data)), len(data)
+
+
+def _give_back_signals() -> None:
+    """Undo libubox's handlers, which it installs over SIG_DFL and which would only set a flag."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _sockets() -> set[int]:
