@@ -13,6 +13,10 @@ ERRORS = (
     ("EOPNOTSUPP", "The command does not exist, or is a dump and was sent without NLM_F_DUMP."),
     ("EINVAL", "An attribute is unknown, malformed, missing, or contradicts another."),
     ("ERANGE", "A number is outside the values given below."),
+    ("E2BIG", "A filter has too many prefixes."),
+    ("EAFNOSUPPORT", "An address family is neither 2 nor 10."),
+    ("EBUSY", "A dump was asked for on a socket while another one runs on it."),
+    ("ENOENT", "There is no family of that number: the module is not loaded, or was loaded anew."),
     ("ENOMEM", "The kernel has no memory for the answer."),
     ("EMSGSIZE", "The answer does not fit; read with a buffer of 32 KiB."),
 )

@@ -336,7 +336,7 @@ _Static_assert(sizeof(struct natflow_client_record) == NATFLOW_CLIENT_RECORD_SIZ
  * @NATFLOW_A_CONFIG_HOST_FLOWS: Flows of one inner host at the most (u32).
  * @NATFLOW_A_CONFIG_LEARN_RATE: New flows a second at the most (u32).
  * @NATFLOW_A_CONFIG_EXCLUDE_MARK: Connections whose mark, under exclude-mask, has this value
- *   stay slow (u32).
+ *   stay slow; has no bits outside of it (u32).
  * @NATFLOW_A_CONFIG_EXCLUDE_MASK: Bits of the mark that exclude-mark compares; 0 excludes
  *   nothing (u32).
  */
@@ -410,8 +410,9 @@ enum natflow_a_prefix {
  * @NATFLOW_A_FILTER_PORT: One of the flow's ports (be16).
  * @NATFLOW_A_FILTER_IFINDEX: A device the flow comes in or goes out by, port or upper device
  *   (u32).
- * @NATFLOW_A_FILTER_MARK: Connection mark, compared under mark-mask (u32).
- * @NATFLOW_A_FILTER_MARK_MASK: All bits when absent (u32).
+ * @NATFLOW_A_FILTER_MARK: Connection mark, compared under mark-mask; has no bits outside of it
+ *   (u32).
+ * @NATFLOW_A_FILTER_MARK_MASK: Goes with mark; all bits when absent (u32).
  * @NATFLOW_A_FILTER_MAC: Destination MAC address of one of the directions (binary).
  * @NATFLOW_A_FILTER_STATE: State of the flow (u8, enum natflow_state).
  * @NATFLOW_A_FILTER_REASON: Reason of the flow (u16, enum natflow_reason).
@@ -441,6 +442,7 @@ enum natflow_a_filter {
 	NATFLOW_A_FILTER_MAX = (__NATFLOW_A_FILTER_MAX - 1)
 };
 
+#define NATFLOW_FILTER_IFINDEX_MIN 1
 #define NATFLOW_FILTER_MAC_LEN 6
 
 /**

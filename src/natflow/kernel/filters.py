@@ -139,6 +139,10 @@ class Filter(NamedTuple):
             if reader is None:
                 raise FilterError(f"{key!r} is no filter; allowed: {', '.join(_READERS)}")
             fields.update(reader(key, value))
+        mark, mask = fields.get("mark"), fields.get("mark_mask")
+        if mask is not None and (mark is None or mark & ~mask):
+            given = "missing" if mark is None else hex(mark)
+            raise FilterError(f"mark: {given}; allowed: a number without bits outside {mask:#x}")
         return cls(**fields)
 
     def attributes(self) -> list[tuple[str, Any]]:

@@ -287,12 +287,12 @@ class FakeKernel:
         return flushed
 
     def explain(self, flow: FlowTuple) -> Explanation:
-        """Explain the flow that has this tuple in either direction."""
+        """Explain the flow that has this tuple in either direction; conntrack knows no others."""
         self._call("explain", flow)
         for item in self.flow_list:
             if flow in (_tuple(item, reply=False), _tuple(item, reply=True)):
                 return Explanation(item.state, item.reason, True, item, self.paths)
-        return Explanation("slow", "no-flow", False, None, ())
+        return Explanation("slow", "untracked", False, None, ())
 
     def events(self, flows: bool = False) -> FakeEventSocket:
         """Return a socket that hears what emit() says."""

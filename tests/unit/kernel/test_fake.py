@@ -85,7 +85,7 @@ def test_explain_finds_both_directions() -> None:
     }
     for table in (there, back):
         assert kernel.explain(FlowTuple.parse(table)).flow == FLOWS[0]
-    assert kernel.explain(FlowTuple.parse({**there, "sport": 1})).reason == "no-flow"
+    assert kernel.explain(FlowTuple.parse({**there, "sport": 1})).reason == "untracked"
 
 
 def test_a_missing_module() -> None:

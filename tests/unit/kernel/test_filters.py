@@ -58,6 +58,8 @@ def test_prefixes_print_as_they_are_written() -> None:
         ({"ifindex": 0}, "1 to"),
         ({"mark": "0x1/"}, "mark"),
         ({"mark": "0x1ffffffff"}, "4294967295"),
+        ({"mark": "0x101/0xff"}, "mark: 0x101; allowed: a number without bits outside 0xff"),
+        ({"mark_mask": "0xff"}, "mark: missing"),
         ({"mac": "02:00:00:00:00"}, "MAC address"),
         ({"mac": "02:00:00:00:00:0g"}, "MAC address"),
         ({"state": "fast"}, "allowed: slow, learning"),
