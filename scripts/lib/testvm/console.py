@@ -44,8 +44,13 @@ def offending(text: str) -> list[str]:
     return [
         line
         for line in text.replace("\r", "").splitlines()
-        if any(pattern.search(_STAMP.sub("", line)) for pattern in patterns())
+        if any(pattern.search(message(line)) for pattern in patterns())
     ]
+
+
+def message(line: str) -> str:
+    """A console line without its time stamp and the number of its task."""
+    return _STAMP.sub("", line)
 
 
 def taint(flags: int) -> list[str]:

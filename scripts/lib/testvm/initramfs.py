@@ -27,11 +27,13 @@ def build(kernel: Kernel, command: Sequence[str], workdir: Path, env: Mapping[st
     archive.file("session/session", (GUEST / "session").read_bytes(), 0o755)
     facts = {"MODULES": str(kernel.modules), "WORKDIR": str(workdir)}
     archive.file("session/facts.sh", _assignments("", facts).encode())
-    archive.file(
-        "session/command.sh",
-        (_assignments("export ", env) + f"exec {shlex.join(command)}\n").encode(),
-    )
+    archive.file("session/command.sh", command_script(command, env).encode())
     return bytes(archive)
+
+
+def command_script(command: Sequence[str], env: Mapping[str, str]) -> str:
+    """The shell script that becomes `command`, word for word, with `env` set."""
+    return _assignments("export ", env) + f"exec {shlex.join(command)}\n"
 
 
 def _assignments(prefix: str, values: Mapping[str, str]) -> str:
