@@ -105,17 +105,12 @@ class EmbeddedBus(Bus):
     def listen(self, pattern: str, handler: EventHandler) -> None:
         if not pattern:
             raise ValueError("an event pattern must not be empty")
-        known = any(other == pattern for other, _ in self._listeners)
+        if self.connected and not any(other == pattern for other, _ in self._listeners):
+            status = self._settle(self._add(self._events))
+            status = status or self._settle(self._register(pattern))
+            if status:
+                raise BusError(status, f"cannot listen to {pattern}: {status_text(status)}")
         self._listeners.append((pattern, handler))
-        if known or not self.connected:
-            return
-        if self._events.ident is None:
-            status = self._settle(self._add(self._events))  # registers the pattern, too
-        else:
-            status = self._settle(self._register(pattern))
-        if status:
-            self._listeners.remove((pattern, handler))
-            raise BusError(status, f"cannot listen to {pattern}: {status_text(status)}")
 
     def call(
         self,
@@ -284,7 +279,7 @@ class EmbeddedBus(Bus):
         if not pattern:
             raise BusError(Status.NOT_FOUND, "an object's name must not be empty")
         request = self._ask(Type.LOOKUP, 0, wire.put_text(Attr.OBJPATH, pattern), deadline)
-        if request.status == Status.NOT_FOUND and pattern.endswith("*"):
+        if request.status == Status.NOT_FOUND:
             return []
         if request.status:
             raise BusError(request.status, f"{pattern}: {status_text(request.status)}")
