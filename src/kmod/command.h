@@ -25,7 +25,6 @@ int natflow_put_config(struct sk_buff *skb, const struct natflow_config *config)
 int natflow_config_get(struct sk_buff *skb, struct genl_info *info);
 int natflow_config_set(struct sk_buff *skb, struct genl_info *info);
 int natflow_stats_get(struct sk_buff *skb, struct genl_info *info);
-int natflow_flow_dump_start(struct netlink_callback *cb);
 int natflow_flow_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int natflow_flow_dump_done(struct netlink_callback *cb);
 int natflow_flow_flush(struct sk_buff *skb, struct genl_info *info);

@@ -60,6 +60,7 @@ static int end_batch(struct batch *batch, bool more)
 struct flow_cursor {
 	struct natflow_filter	*filter;
 	unsigned long		index;
+	bool			started;
 };
 
 static struct flow_cursor *flow_cursor(struct netlink_callback *cb)
@@ -68,15 +69,19 @@ static struct flow_cursor *flow_cursor(struct netlink_callback *cb)
 	return (struct flow_cursor *)cb->ctx;
 }
 
-int natflow_flow_dump_start(struct netlink_callback *cb)
+/*
+ * With the first call, not when the dump starts: not every kernel takes messages about the request
+ * from there.
+ */
+static int take_filter(struct flow_cursor *cursor, struct netlink_callback *cb)
 {
 	struct nlattr *nest = natflow_dump_attrs(cb)[NATFLOW_A_MAIN_FILTER];
 	struct natflow_filter *filter = natflow_filter_parse(nest, cb->extack);
 
 	if (IS_ERR(filter))
 		return PTR_ERR(filter);
-	flow_cursor(cb)->filter = filter;
-	flow_cursor(cb)->index = 0;
+	cursor->filter = filter;
+	cursor->started = true;
 	return 0;
 }
 
@@ -98,6 +103,9 @@ int natflow_flow_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	int err;
 
 	BUILD_BUG_ON(sizeof(record) % sizeof(u64));
+	err = cursor->started ? 0 : take_filter(cursor, cb);
+	if (err)
+		return err;
 	err = begin_batch(&batch, skb, cb, NATFLOW_CMD_FLOW_GET, NATFLOW_A_MAIN_FLOW_RECORDS,
 			  sizeof(record));
 	if (err)

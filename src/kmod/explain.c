@@ -16,8 +16,10 @@
 const struct nla_policy natflow_tuple_policy[NATFLOW_A_TUPLE_MAX + 1] = {
 	[NATFLOW_A_TUPLE_FAMILY] = { .type = NLA_U8 },
 	[NATFLOW_A_TUPLE_L4PROTO] = { .type = NLA_U8 },
-	[NATFLOW_A_TUPLE_SRC] = { .type = NLA_BINARY, .len = NATFLOW_TUPLE_SRC_LEN_MAX },
-	[NATFLOW_A_TUPLE_DST] = { .type = NLA_BINARY, .len = NATFLOW_TUPLE_DST_LEN_MAX },
+	[NATFLOW_A_TUPLE_SRC] =
+		NLA_POLICY_RANGE(NLA_BINARY, sizeof(struct in_addr), NATFLOW_TUPLE_SRC_LEN_MAX),
+	[NATFLOW_A_TUPLE_DST] =
+		NLA_POLICY_RANGE(NLA_BINARY, sizeof(struct in_addr), NATFLOW_TUPLE_DST_LEN_MAX),
 	[NATFLOW_A_TUPLE_SPORT] = { .type = NLA_BE16 },
 	[NATFLOW_A_TUPLE_DPORT] = { .type = NLA_BE16 },
 };
@@ -104,7 +106,7 @@ static int put_verdict(struct sk_buff *skb, enum natflow_state state, enum natfl
 static int put_egress(struct sk_buff *skb, const struct natflow_egress *egress)
 {
 	if (nla_put_u32(skb, NATFLOW_A_PATH_DST_IFINDEX, egress->path[0]) ||
-	    nla_put_u32(skb, NATFLOW_A_PATH_OUT_IFINDEX, egress->dev->ifindex) ||
+	    nla_put_u32(skb, NATFLOW_A_PATH_OUT_IFINDEX, egress->port) ||
 	    nla_put(skb, NATFLOW_A_PATH_MAC, ETH_ALEN, egress->header) ||
 	    nla_put_u32(skb, NATFLOW_A_PATH_MTU, egress->mtu))
 		return -EMSGSIZE;

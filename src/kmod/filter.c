@@ -52,7 +52,8 @@ struct natflow_filter {
 };
 
 static const struct nla_policy prefix_policy[NATFLOW_A_PREFIX_MAX + 1] = {
-	[NATFLOW_A_PREFIX_ADDR] = { .type = NLA_BINARY, .len = NATFLOW_PREFIX_ADDR_LEN_MAX },
+	[NATFLOW_A_PREFIX_ADDR] =
+		NLA_POLICY_RANGE(NLA_BINARY, sizeof(struct in_addr), NATFLOW_PREFIX_ADDR_LEN_MAX),
 	[NATFLOW_A_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, NATFLOW_PREFIX_LEN_MAX),
 };
 

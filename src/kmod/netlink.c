@@ -52,7 +52,6 @@ static const struct genl_ops ops[] = {
 		.flags = GENL_UNS_ADMIN_PERM,
 		.policy = filter_policy,
 		.maxattr = ARRAY_SIZE(filter_policy) - 1,
-		.start = natflow_flow_dump_start,
 		.dumpit = natflow_flow_dump,
 		.done = natflow_flow_dump_done,
 	},
