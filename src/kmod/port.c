@@ -72,6 +72,12 @@ void natflow_port_add(struct natflow_net *nn, struct net_device *dev)
 	ASSERT_RTNL();
 	if (!natflow_port_wanted(dev) || find(nn, dev))
 		return;
+	/*
+	 * After its end was told, other listeners still take it from its bridge or bond, which is
+	 * an event too. It is not in the list any more then, nor when it moves to another namespace.
+	 */
+	if (__dev_get_by_index(nn->net, dev->ifindex) != dev)
+		return;
 	port = kzalloc(sizeof(*port), GFP_KERNEL);
 	if (!port)
 		return;
