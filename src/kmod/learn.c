@@ -60,7 +60,7 @@ static void set_egress(struct natflow_flow *flow, int dir, struct natflow_egress
 	if (old)
 		natflow_egress_put(old);
 	WRITE_ONCE(other->vlan, egress->vlan);
-	WRITE_ONCE(other->iif, egress->dev->ifindex);
+	WRITE_ONCE(other->iif, egress->port);
 	if (flow->client && dir != flow->client_from)
 		natflow_client_at(flow->nn, flow->client, egress->header);
 }

@@ -133,22 +133,10 @@ static int __net_init natflow_net_init(struct net *net)
 	nn->stats = alloc_percpu(struct natflow_stats);
 	if (!nn->stats)
 		return -ENOMEM;
+	/* Its first device starts it, see watch.c: not before device events are watched. */
 	err = natflow_table_init(nn);
 	if (err)
-		goto no_table;
-	if (nn->config.enabled) {
-		rtnl_lock();
-		err = natflow_net_enable(nn);
-		rtnl_unlock();
-		if (err)
-			goto no_hooks;
-	}
-	return 0;
-
-no_hooks:
-	natflow_table_destroy(nn);
-no_table:
-	free_percpu(nn->stats);
+		free_percpu(nn->stats);
 	return err;
 }
 

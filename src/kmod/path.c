@@ -180,6 +180,7 @@ static enum natflow_reason walk(struct natflow_egress *egress, struct net_device
 	if (!natflow_port_wanted(port) || !(port->flags & IFF_UP))
 		return NATFLOW_REASON_DEVICE;
 	egress->dev = port;
+	egress->port = port->ifindex;
 	return NATFLOW_REASON_NONE;
 }
 
@@ -358,7 +359,7 @@ static bool matches(const struct natflow_egress *egress, const struct natflow_eg
 		return false;
 	if (match->mac && !ether_addr_equal(header->h_dest, match->mac))
 		return false;
-	return !match->not_port || egress->dev->ifindex != match->not_port;
+	return !match->not_port || egress->port != match->not_port;
 }
 
 /**
@@ -403,7 +404,7 @@ void natflow_egress_recheck(struct natflow_net *nn)
 				const struct net_device *upper;
 
 				if (!egress->path[j] ||
-				    egress->path[j] == egress->dev->ifindex)
+				    egress->path[j] == egress->port)
 					break;
 				upper = dev_get_by_index_rcu(nn->net, egress->path[j]);
 				if (!upper || filtered(upper)) {

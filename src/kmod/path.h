@@ -16,7 +16,8 @@ struct nf_conn;
 
 /**
  * struct natflow_egress - a way out: from a route and its next hop down to a port
- * @dev: the port; valid while the egress is not dead, under RCU
+ * @dev: the port; only the ingress hook looks into it, which is gone before the device
+ * @port: ifindex of the port
  * @dst: the route, one reference held; NULL once dead
  * @cookie: what dst_check() wants to see
  * @mtu: path MTU in bytes
@@ -46,6 +47,7 @@ struct natflow_egress {
 	__be16			vlan_proto;
 	bool			dead;
 	u8			family;
+	int			port;
 
 	struct in6_addr		nexthop;
 	int			neigh_ifindex;

@@ -101,7 +101,7 @@ static void fill_dir(struct natflow_flow_record *record, const struct natflow_fl
 	record->vlan[dir] = NATFLOW_VLAN_NONE;
 	if (!egress)
 		return;
-	record->out_ifindex[dir] = egress->dev->ifindex;
+	record->out_ifindex[dir] = egress->port;
 	record->vlan[dir] = egress->vlan;
 	memcpy(&record->mac[dir * ETH_ALEN], egress->header, ETH_ALEN);
 }

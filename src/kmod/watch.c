@@ -56,12 +56,33 @@ static void device_changed(struct natflow_net *nn, const struct net_device *dev)
 	natflow_net_stale(nn);
 }
 
+/*
+ * A namespace that is to be accelerated from the beginning. Every namespace has a device, and a
+ * new notifier is told about all that there are: so nothing is hooked or learned that could miss
+ * the end of its device.
+ */
+static void start(struct natflow_net *nn)
+{
+	int err;
+
+	if (!nn->config.enabled || nn->hooked)
+		return;
+	err = natflow_net_enable(nn);
+	if (!err)
+		return;
+	nn->config.enabled = 0;
+	pr_warn("acceleration could not be started (%d)\n", err);
+}
+
 static int netdevice(struct notifier_block *nb, unsigned long event, void *data)
 {
 	struct net_device *dev = netdev_notifier_info_to_dev(data);
 	struct natflow_net *nn = natflow_net(dev_net(dev));
 
 	switch (event) {
+	case NETDEV_REGISTER:
+		start(nn);
+		break;
 	case NETDEV_UP:
 		if (nn->config.enabled)
 			natflow_port_add(nn, dev);
