@@ -81,15 +81,20 @@ def _cached(name: str, root: Path) -> Kernel | None:
     return Kernel(name, facts["release"], facts["version"], root)
 
 
-def _fetch(name: str, root: Path) -> Kernel:
+def sources_of(name: str) -> apt.Apt:
+    """The suites that kernel `name` comes from, on this machine's mirrors."""
     suite = SUITES[name]
     sources = apt.machine_sources()
     if suite.endswith("-backports"):
         text = apt.backports_of(sources, suite.removesuffix("-backports"))
     else:
         text = apt.only_suites(sources, (suite, f"{suite}-updates", f"{suite}-security"))
-    paths.say(f"fetching Debian's kernel {name} from {suite}")
-    lists = apt.Apt(paths.CACHE / "apt" / suite, text)
+    return apt.Apt(paths.CACHE / "apt" / suite, text)
+
+
+def _fetch(name: str, root: Path) -> Kernel:
+    paths.say(f"fetching Debian's kernel {name} from {SUITES[name]}")
+    lists = sources_of(name)
     lists.update()
     image = next(p for p in lists.depends("linux-image-amd64") if p.startswith("linux-image-"))
     headers = next(p for p in lists.depends("linux-headers-amd64") if p.startswith("linux-head"))
