@@ -31,7 +31,7 @@
  * @len: length of the IP packet in bytes
  * @l4_offset: transport header behind the network header
  * @l4_len: bytes of the transport header that may be rewritten
- * @closing: TCP segment with SYN, FIN or RST
+ * @closing: TCP segment with SYN, FIN or RST, or without ACK
  */
 struct packet {
 	unsigned int	len;
@@ -58,7 +58,8 @@ static enum natflow_reason parse_l4(struct sk_buff *skb, u8 proto, struct packet
 
 		if (packet->len < packet->l4_offset + tcp->doff * 4 || tcp->doff < 5)
 			return NATFLOW_REASON_MALFORMED;
-		packet->closing = tcp->syn || tcp->fin || tcp->rst;
+		/* One without ACK is not valid here (RFC 9293, 3.10.7.4): conntrack drops it. */
+		packet->closing = tcp->syn || tcp->fin || tcp->rst || !tcp->ack;
 	} else {
 		unsigned int len = ntohs(((const struct udphdr *)*ports)->len);
 
