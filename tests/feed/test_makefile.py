@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""package/natflow/Makefile: its text against the tree it packs, its metadata in an OpenWrt tree.
+
+The second part needs OPENWRT_TREE, a build tree with the packages feed in feeds/packages.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from natflow import __version__
+
+TOP = Path(__file__).parents[2]
+PACKAGE = TOP / "package" / "natflow"
+MAKEFILE = (PACKAGE / "Makefile").read_text(encoding="utf-8")
+TREE = os.environ.get("OPENWRT_TREE", "")
+
+#: Modules that OpenWrt splits from python3-light, by the package that has them.
+SPLIT = {
+    "python3-asyncio": {"asyncio"},
+    "python3-codecs": {"unicodedata", "stringprep"},
+    "python3-ctypes": {"ctypes"},
+    "python3-dbm": {"dbm"},
+    "python3-decimal": {"decimal", "_pydecimal", "fractions"},
+    "python3-email": {"email"},
+    "python3-logging": {"logging"},
+    "python3-lzma": {"lzma"},
+    "python3-multiprocessing": {"multiprocessing"},
+    "python3-openssl": {"ssl"},
+    "python3-pydoc": {"pydoc", "doctest"},
+    "python3-sqlite3": {"sqlite3"},
+    "python3-unittest": {"unittest"},
+    "python3-urllib": {"urllib"},
+    "python3-uuid": {"uuid"},
+    "python3-xml": {"xml"},
+}
+#: Imported where it is there only: natflow.kernel.namespace enters a namespace for the tests.
+BY_NEED = {"ctypes"}
+#: What else may be imported, and the package that brings it.
+LIBRARIES = {"pyroute2": "python3-pyroute2", "ubus": "python3-ubus", "uci": "python3-uci"}
+
+
+def value(name: str) -> str:
+    found = re.search(rf"^{name}:=(.*)$", MAKEFILE, re.MULTILINE)
+    assert found is not None, f"{name} is not set"
+    return found[1].strip()
+
+
+def definition(name: str) -> list[str]:
+    found = re.search(
+        rf"^define {re.escape(name)}\n(.*?)^endef", MAKEFILE, re.MULTILINE | re.DOTALL
+    )
+    assert found is not None, f"{name} is not defined"
+    return found[1].splitlines()
+
+
+def field(name: str, key: str) -> str:
+    text = "\n".join(definition(name)).replace("\\\n", " ")
+    found = re.search(rf"^  {key}:=(.*)$", text, re.MULTILINE)
+    assert found is not None, f"{name} has no {key}"
+    return " ".join(found[1].split())
+
+
+def imported() -> set[str]:
+    """Top-level names of everything that src/natflow imports, also inside of functions."""
+    names = set()
+    for path in (TOP / "src" / "natflow").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module.partition(".")[0])
+    return names
+
+
+def test_formalities() -> None:
+    assert MAKEFILE.startswith("# SPDX-License-Identifier: GPL-2.0-only\n")
+    assert "\r" not in MAKEFILE
+    assert PACKAGE.name == value("PKG_NAME")
+    assert value("PKG_RELEASE").isdigit()
+    assert value("PKG_LICENSE") == "GPL-2.0-only"
+    assert (TOP / value("PKG_LICENSE_FILES")).is_file()
+    assert re.fullmatch(r".+ <.+@.+>", value("PKG_MAINTAINER"))
+    assert re.search(r"^\$\(eval \$\(call BuildPackage,natflow\)\)$", MAKEFILE, re.MULTILINE)
+    assert re.search(r"^\$\(eval \$\(call KernelPackage,natflow\)\)$", MAKEFILE, re.MULTILINE)
+
+
+def test_version() -> None:
+    """One version, in a form that apk can compare: digits and dots, perhaps _rc1 and the like."""
+    assert value("PKG_VERSION") == __version__
+    assert re.fullmatch(r"\d+(\.\d+)*(_(alpha|beta|pre|rc|p)\d*)?", __version__)
+
+
+@pytest.mark.parametrize("name", ["KernelPackage/natflow", "Package/natflow"])
+def test_metadata_is_indented_by_two_blanks(name: str) -> None:
+    for line in definition(name):
+        assert re.match(r"  \S|    \+", line), line
+    for line in definition(f"{name}/description"):
+        assert line.startswith("  ")
+
+
+def test_recipes_are_indented_by_tabs() -> None:
+    for name in ("Build/Prepare", "Build/Install", "Py3Package/natflow/install"):
+        assert all(line.startswith("\t") for line in definition(name))
+
+
+def test_conffiles_are_installed() -> None:
+    listed = definition("Package/natflow/conffiles")
+    assert listed == ["/etc/config/natflow"]
+    recipe = "\n".join(definition("Py3Package/natflow/install"))
+    for path in listed:
+        assert f"$(1){path}" in recipe
+
+
+def test_all_of_files_is_installed_and_nothing_else() -> None:
+    recipe = "\n".join(definition("Py3Package/natflow/install")).replace("\\\n", " ")
+    used = set(re.findall(r"\$\(NATFLOW_TOP\)/files/(\S+)", recipe))
+    assert used == {path.name for path in (TOP / "files").iterdir()}
+
+
+def test_what_it_copies_exists() -> None:
+    for path in re.findall(r"\$\(NATFLOW_TOP\)/(\S+)", MAKEFILE):
+        assert (TOP / path.rstrip("\\")).exists(), path
+    assert "abspath $(CURDIR)/../.." in MAKEFILE
+
+
+def test_the_module_is_the_one_that_kbuild_makes() -> None:
+    kbuild = (TOP / "src" / "kmod" / "Kbuild").read_text(encoding="utf-8")
+    module = re.search(r"^obj-m\s*:?=\s*(\w+)\.o$", kbuild, re.MULTILINE)
+    assert module is not None
+    assert field("KernelPackage/natflow", "FILES").endswith(
+        f"/kmod/{module[1]}.$(LINUX_KMOD_SUFFIX)"
+    )
+    assert field("KernelPackage/natflow", "AUTOLOAD") == f"$(call AutoProbe,{module[1]})"
+    assert "NATFLOW_VERSION" in kbuild, "the Makefile passes it"
+
+
+def test_kernel_options_are_yes_only() -> None:
+    """A bare or =m item makes kernel.mk pack an empty package where the option is not set."""
+    options = field("KernelPackage/natflow", "KCONFIG").split()
+    assert "CONFIG_NETFILTER_INGRESS=y" in options
+    assert all(option.endswith("=y") for option in options)
+
+
+def test_dependencies_are_what_the_python_side_imports() -> None:
+    depends = field("Package/natflow", "DEPENDS").split()
+    assert "+kmod-natflow" in depends
+    assert "+python3-light" in depends
+    names = imported() - BY_NEED
+    for package, modules in SPLIT.items():
+        if names & modules:
+            assert f"+{package}" in depends, f"{names & modules} is imported"
+    for name, package in LIBRARIES.items():
+        assert (name in names) == (f"+{package}" in depends), name
+
+
+def test_feeds_conf() -> None:
+    lines = (TOP / "feeds.conf").read_text(encoding="utf-8").splitlines()
+    feeds = [line.split() for line in lines if line and not line.startswith("#")]
+    assert all(len(feed) == 3 and feed[0].startswith("src-") for feed in feeds)
+    names = [feed[1] for feed in feeds]
+    assert len(set(names)) == len(names)
+    assert {"packages", "natflow"} <= set(names)
+    own = next(feed for feed in feeds if feed[1] == "natflow")
+    # openwrt/feeds/natflow -> ../../natflow is "natflow" beside "openwrt".
+    assert own == ["src-link", "natflow", "../../natflow"]
+
+
+@pytest.mark.skipif(not TREE, reason="OPENWRT_TREE is not set: no OpenWrt build tree to ask")
+def test_metadata_in_an_openwrt_tree() -> None:
+    make = shutil.which("gmake") or "make"
+    dump = subprocess.run(
+        [
+            make,
+            "--no-print-dir",
+            "-r",
+            "DUMP=1",
+            "FEED=natflow",
+            "-C",
+            str(PACKAGE),
+            f"TOPDIR={TREE}",
+            f"INCLUDE_DIR={TREE}/include",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert dump.stderr == ""
+    packages = {}
+    for stanza in dump.stdout.split("@@\n"):
+        fields = dict(re.findall(r"^([A-Z][\w-]*): *(.*)$", stanza, re.MULTILINE))
+        if "Package" in fields:
+            packages[fields["Package"]] = fields
+    assert set(packages) == {"kmod-natflow", "natflow", "natflow-src"}
+    module, daemon = packages["kmod-natflow"], packages["natflow"]
+    assert module["Kernel-Config"] == field("KernelPackage/natflow", "KCONFIG")
+    assert module["Version"].endswith(f".{__version__}-r1")
+    assert {"+kmod-nf-conntrack", "+kmod-nft-netdev"} <= set(module["Depends"].split())
+    assert {"+kmod-natflow", "+python3-light"} <= set(daemon["Depends"].split())
+    assert daemon["License"] == "GPL-2.0-only"
