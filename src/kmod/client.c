@@ -7,7 +7,7 @@
 
 #include "client.h"
 
-/* A host more than this many is not counted by itself; the oldest idle one makes room. */
+/* A host more than this many is not counted by itself; the longest idle one makes room. */
 #define CLIENT_MAX	4096
 
 static struct hlist_head *bucket_of(struct natflow_net *nn, const union nf_inet_addr *addr)
@@ -20,23 +20,19 @@ static struct hlist_head *bucket_of(struct natflow_net *nn, const union nf_inet_
 static void forget(struct natflow_net *nn, struct natflow_client *client)
 {
 	hlist_del_rcu(&client->node);
+	list_del_init(&client->idle);
 	nn->client_count--;
 	kfree_rcu(client, rcu);
 }
 
 static bool make_room(struct natflow_net *nn)
 {
-	struct natflow_client *client, *oldest = NULL;
-	unsigned int i;
+	struct natflow_client *client;
 
-	for (i = 0; i < NATFLOW_CLIENT_BUCKETS; i++)
-		hlist_for_each_entry(client, &nn->clients[i], node)
-			if (!client->flows &&
-			    (!oldest || time_before32(client->seen, oldest->seen)))
-				oldest = client;
-	if (!oldest)
+	client = list_first_entry_or_null(&nn->idle_clients, struct natflow_client, idle);
+	if (!client)
 		return false;
-	forget(nn, oldest);
+	forget(nn, client);
 	return true;
 }
 
@@ -71,12 +67,13 @@ struct natflow_client *natflow_client_get(struct natflow_net *nn, const union nf
 	client->family = family;
 	client->seen = (u32)jiffies;
 	hlist_add_head_rcu(&client->node, bucket);
+	list_add_tail(&client->idle, &nn->idle_clients);
 	nn->client_count++;
 found:
 	if (client->flows >= READ_ONCE(nn->config.host_flows))
 		client = ERR_PTR(-EDQUOT);
-	else
-		client->flows++;
+	else if (!client->flows++)
+		list_del_init(&client->idle);
 out:
 	spin_unlock_bh(&nn->client_lock);
 	return client;
@@ -85,7 +82,8 @@ out:
 void natflow_client_put(struct natflow_net *nn, struct natflow_client *client)
 {
 	spin_lock_bh(&nn->client_lock);
-	client->flows--;
+	if (!--client->flows)
+		list_add_tail(&client->idle, &nn->idle_clients);
 	spin_unlock_bh(&nn->client_lock);
 }
 

@@ -10,6 +10,7 @@
 /**
  * struct natflow_client - a host on the inner side
  * @node: in natflow_net.clients; entries leave only under the lock and after a grace period
+ * @idle: in natflow_net.idle_clients while @flows is zero
  * @addr: its address
  * @family: AF_INET or AF_INET6
  * @mac: where its traffic is sent to, zero when not known
@@ -23,6 +24,7 @@
  */
 struct natflow_client {
 	struct hlist_node	node;
+	struct list_head	idle;
 	union nf_inet_addr	addr;
 	u8			family;
 	u8			mac[ETH_ALEN];

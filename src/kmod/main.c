@@ -128,6 +128,7 @@ static int __net_init natflow_net_init(struct net *net)
 	spin_lock_init(&nn->learn_lock);
 	spin_lock_init(&nn->egress_lock);
 	spin_lock_init(&nn->client_lock);
+	INIT_LIST_HEAD(&nn->idle_clients);
 	INIT_LIST_HEAD(&nn->devs);
 	natflow_age_init(nn);
 	nn->stats = alloc_percpu(struct natflow_stats);

@@ -62,7 +62,8 @@ struct natflow_stats {
  * @egress_lock: guards @egress and @egress_seq
  * @egress_seq: bumped with every invalidation, so that a way resolved meanwhile is not kept
  * @clients: inner hosts by address
- * @client_lock: guards @clients and the counters in it
+ * @idle_clients: those of them without a flow, the one that has had none for longest first
+ * @client_lock: guards @clients, @idle_clients and the counters in them
  * @client_count: entries in @clients
  * @devs: devices whose ingress is hooked; under RTNL
  * @age: ageing work
@@ -88,6 +89,7 @@ struct natflow_net {
 	spinlock_t			egress_lock;	/* see above */
 	u32				egress_seq;
 	struct hlist_head		clients[NATFLOW_CLIENT_BUCKETS];
+	struct list_head		idle_clients;
 	spinlock_t			client_lock;	/* see above */
 	u32				client_count;
 	struct list_head		devs;
