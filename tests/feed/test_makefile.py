@@ -77,6 +77,8 @@ def imported() -> set[str]:
                 names |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
                 names.add(node.module.partition(".")[0])
+            elif isinstance(node, ast.Constant) and node.value in LIBRARIES:
+                names.add(str(node.value))  # for importlib
     return names
 
 
