@@ -301,8 +301,9 @@ _Static_assert(sizeof(struct natflow_flow_record) == NATFLOW_FLOW_RECORD_SIZE,
  * @reserved: Zero.
  *
  * The inner side is the original source, or the reply source of a flow whose destination is
- * translated. Totals cover all flows natflow has learned, ended ones included. Index 0 of an
- * array is the traffic from the host, index 1 the traffic to it.
+ * translated. Totals cover all flows natflow has learned, ended ones included, and are brought
+ * up to date once a second. Index 0 of an array is the traffic from the host, index 1 the
+ * traffic to it.
  */
 struct natflow_client_record {
 	__u8 addr[16];

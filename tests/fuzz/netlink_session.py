@@ -7,6 +7,7 @@ datagram, and answers are drained with recvmmsg(2).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -56,7 +57,9 @@ class Session:
         self.family = family
         self.socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 16)
         self.socket.bind((0, 0))
-        self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+        # Without CAP_NET_ADMIN a smaller batch must do.
+        with contextlib.suppress(PermissionError):
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
         self.socket.setsockopt(SOL_NETLINK, NETLINK_CAP_ACK, 1)
         self.socket.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, int(extended_acks))
         self._libc = ctypes.CDLL(None, use_errno=True)

@@ -63,7 +63,8 @@ def test_invalid_messages_are_refused(
     started = time.monotonic()
     make = Generator(SEED)
     for extended_acks in (False, True):
-        session = lab.r.call(lambda words=extended_acks: Session(lab.kernel._family, words))
+        with lab.r.entered():
+            session = Session(lab.kernel._family, extended_acks)
         run(session, make.invalid, INVALID // 2, True, report, noise=make.noise)
         session.close()
     finish(report, started, capsys)
@@ -79,7 +80,8 @@ def test_wild_messages_are_answered(
     report = Report()
     started = time.monotonic()
     make = Generator(SEED + 1)
-    session = lab.r.call(lambda: Session(lab.kernel._family))
+    with lab.r.entered():
+        session = Session(lab.kernel._family)
     run(session, make.wild, WILD, False, report)
     for number in range(1, DUMPS + 1):
         body = make.wild_dump()
