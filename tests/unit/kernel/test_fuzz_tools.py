@@ -57,7 +57,7 @@ def test_every_answer_is_booked() -> None:
 
 
 def test_an_accepted_message_is_a_fault() -> None:
-    """NLMSG_NOOP needs no family and is acknowledged: here it stands for a check that is missing."""
+    """NLMSG_NOOP is acknowledged without a family: it stands for a check that is missing."""
     session = Session(1)
     report = Report()
     run(session, lambda: Body("noop", 1, 5, 0, b""), 10, True, report)
