@@ -59,7 +59,8 @@ struct natflow_stats {
  * @token_time: jiffies when @tokens was filled last
  * @learn_lock: guards @next_index, @tokens and @token_time
  * @egress: learned ways out, by next hop
- * @egress_lock: guards @egress and @egress_seq
+ * @egress_macs: the same, by link-layer address of the next hop
+ * @egress_lock: guards @egress, @egress_macs and @egress_seq
  * @egress_seq: bumped with every invalidation, so that a way resolved meanwhile is not kept
  * @clients: inner hosts by address
  * @idle_clients: those of them without a flow, the one that has had none for longest first
@@ -86,6 +87,7 @@ struct natflow_net {
 	unsigned long			token_time;
 	spinlock_t			learn_lock;	/* see above */
 	struct hlist_head		egress[NATFLOW_EGRESS_BUCKETS];
+	struct hlist_head		egress_macs[NATFLOW_EGRESS_BUCKETS];
 	spinlock_t			egress_lock;	/* see above */
 	u32				egress_seq;
 	struct hlist_head		clients[NATFLOW_CLIENT_BUCKETS];

@@ -32,6 +32,13 @@ static struct hlist_head *bucket_of(struct natflow_net *nn, const struct in6_add
 	return &nn->egress[hash % NATFLOW_EGRESS_BUCKETS];
 }
 
+static struct hlist_head *mac_bucket_of(struct natflow_net *nn, const u8 *mac)
+{
+	u32 hash = jhash(mac, ETH_ALEN, net_hash_mix(nn->net));
+
+	return &nn->egress_macs[hash % NATFLOW_EGRESS_BUCKETS];
+}
+
 static void nexthop_set(struct in6_addr *nexthop, const void *addr, u8 family)
 {
 	memset(nexthop, 0, sizeof(*nexthop));
@@ -291,10 +298,12 @@ struct natflow_egress *natflow_egress_get(struct natflow_net *nn, struct sk_buff
 	spin_lock_bh(&nn->egress_lock);
 	other = find(bucket, dst, &nexthop, family);
 	/* An event since the look-up may be about what was resolved. */
-	if (!other && nn->egress_seq == seq)
+	if (!other && nn->egress_seq == seq) {
 		hlist_add_head(&egress->node, bucket);
-	else
+		hlist_add_head(&egress->mac_node, mac_bucket_of(nn, egress->header));
+	} else {
 		egress->dead = true;
+	}
 	spin_unlock_bh(&nn->egress_lock);
 	if (egress->dead) {
 		natflow_egress_put(egress);
@@ -313,6 +322,7 @@ static void kill(struct natflow_egress *egress)
 
 	WRITE_ONCE(egress->dead, true);
 	hlist_del_init(&egress->node);
+	hlist_del_init(&egress->mac_node);
 	RCU_INIT_POINTER(egress->dst, NULL);
 	dst_release(dst);
 }
@@ -362,16 +372,39 @@ static bool matches(const struct natflow_egress *egress, const struct natflow_eg
 	return !match->not_port || egress->port != match->not_port;
 }
 
+static void kill_bucket(struct hlist_head *bucket, const struct natflow_egress_match *match,
+			const struct in6_addr *nexthop)
+{
+	struct natflow_egress *egress;
+	struct hlist_node *next;
+
+	hlist_for_each_entry_safe(egress, next, bucket, node)
+		if (matches(egress, match, nexthop))
+			kill(egress);
+}
+
+static void kill_mac_bucket(struct hlist_head *bucket, const struct natflow_egress_match *match,
+			    const struct in6_addr *nexthop)
+{
+	struct natflow_egress *egress;
+	struct hlist_node *next;
+
+	hlist_for_each_entry_safe(egress, next, bucket, mac_node)
+		if (matches(egress, match, nexthop))
+			kill(egress);
+}
+
 /**
  * natflow_egress_kill() - end what an event makes wrong; any context
  * @nn: namespace
  * @match: which; an empty match is all
+ *
+ * Hosts can cause events about neighbours and link-layer addresses as fast as they can send:
+ * for those only one bucket is looked at.
  */
 void natflow_egress_kill(struct natflow_net *nn, const struct natflow_egress_match *match)
 {
-	struct natflow_egress *egress;
 	struct in6_addr nexthop = {};
-	struct hlist_node *next;
 	unsigned int i;
 
 	if (match->nexthop)
@@ -379,39 +412,48 @@ void natflow_egress_kill(struct natflow_net *nn, const struct natflow_egress_mat
 
 	spin_lock_bh(&nn->egress_lock);
 	nn->egress_seq++;
-	for (i = 0; i < NATFLOW_EGRESS_BUCKETS; i++)
-		hlist_for_each_entry_safe(egress, next, &nn->egress[i], node)
-			if (matches(egress, match, &nexthop))
-				kill(egress);
+	if (match->nexthop)
+		kill_bucket(bucket_of(nn, &nexthop), match, &nexthop);
+	else if (match->mac)
+		kill_mac_bucket(mac_bucket_of(nn, match->mac), match, &nexthop);
+	else
+		for (i = 0; i < NATFLOW_EGRESS_BUCKETS; i++)
+			kill_bucket(&nn->egress[i], match, &nexthop);
 	spin_unlock_bh(&nn->egress_lock);
 }
 
+/* Does the way down from the route's device differ from what was learned? */
+static bool moved(const struct natflow_egress *egress)
+{
+	const struct dst_entry *dst =
+		rcu_dereference_protected(egress->dst, lockdep_is_held(&egress->nn->egress_lock));
+	struct natflow_egress now = { .nn = egress->nn, .vlan = NATFLOW_NO_VLAN };
+
+	memcpy(now.header, egress->header, sizeof(now.header));
+	return walk(&now, dst->dev) || now.port != egress->port || now.vlan != egress->vlan ||
+	       (now.vlan != NATFLOW_NO_VLAN && now.vlan_proto != egress->vlan_proto) ||
+	       memcmp(now.path, egress->path, sizeof(now.path));
+}
+
 /**
- * natflow_egress_recheck() - notice what no event tells: filters and queueing disciplines
+ * natflow_egress_recheck() - notice what no event tells
  * @nn: namespace
+ *
+ * That is filters and queueing disciplines above the port, and the tags a bridge puts on.
  */
 void natflow_egress_recheck(struct natflow_net *nn)
 {
 	struct natflow_egress *egress;
 	struct hlist_node *next;
-	unsigned int i, j;
+	unsigned int i;
 
 	rcu_read_lock();
 	for (i = 0; i < NATFLOW_EGRESS_BUCKETS; i++) {
 		spin_lock_bh(&nn->egress_lock);
 		hlist_for_each_entry_safe(egress, next, &nn->egress[i], node) {
-			for (j = 0; j < ARRAY_SIZE(egress->path); j++) {
-				const struct net_device *upper;
-
-				if (!egress->path[j] ||
-				    egress->path[j] == egress->port)
-					break;
-				upper = dev_get_by_index_rcu(nn->net, egress->path[j]);
-				if (!upper || filtered(upper)) {
-					nn->egress_seq++;
-					kill(egress);
-					break;
-				}
+			if (moved(egress)) {
+				nn->egress_seq++;
+				kill(egress);
 			}
 		}
 		spin_unlock_bh(&nn->egress_lock);

@@ -31,6 +31,7 @@ struct nf_conn;
  * @path: devices on the way by ifindex, port last, filled up with zeroes
  * @nn: namespace
  * @node: in natflow_net.egress while alive
+ * @mac_node: in natflow_net.egress_macs while alive
  * @users: halves of flows that use it
  * @rcu: for freeing
  *
@@ -54,6 +55,7 @@ struct natflow_egress {
 	int			path[NATFLOW_PATH_DEVICES];
 	struct natflow_net	*nn;
 	struct hlist_node	node;
+	struct hlist_node	mac_node;
 	refcount_t		users;
 	struct rcu_head		rcu;
 };
