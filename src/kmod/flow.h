@@ -3,6 +3,7 @@
 #define NATFLOW_FLOW_H
 
 #include <linux/cache.h>
+#include <linux/if_ether.h>
 #include <linux/in6.h>
 #include <linux/rhashtable-types.h>
 #include <linux/spinlock.h>
@@ -51,6 +52,7 @@ struct natflow_to6 {
 
 #define NATFLOW_HALF_NAT	BIT(0)	/* addresses or ports change */
 #define NATFLOW_HALF_SYMMETRIC	BIT(1)	/* the node serves both directions */
+#define NATFLOW_HALF_SEEN	BIT(2)	/* its own packets told where they come in */
 
 /**
  * struct natflow_half - one direction of a flow, the part that every packet reads
@@ -89,6 +91,7 @@ struct natflow_half6 {
 /**
  * struct natflow_proof - the slow path forwarded a packet of this direction
  * @at: jiffies when it did
+ * @until: jiffies when that is too long ago
  * @gen: generation of the namespace then
  * @ruleset: nftables' ruleset counter then; 0 where the kernel has none
  * @mark: packet mark it left with
@@ -96,6 +99,7 @@ struct natflow_half6 {
  */
 struct natflow_proof {
 	u32	at;
+	u32	until;
 	u32	gen;
 	u32	ruleset;
 	u32	mark;
@@ -132,6 +136,7 @@ struct natflow_counter {
  * @slow_packets: packets seen by the POST_ROUTING hook
  * @last: counters at the last ageing run by direction, fast path and conntrack
  * @rate: bytes per second of the last ageing interval by direction
+ * @in_mac: our MAC address, which the frames of a direction are sent to
  * @rcu: for freeing
  *
  * Readers hold the RCU read lock. State that conntrack owns stays in conntrack; what we add
@@ -163,6 +168,7 @@ struct natflow_flow {
 		u64		ct_bytes;
 	} last[IP_CT_DIR_MAX];
 	u32			rate[IP_CT_DIR_MAX];
+	u8			in_mac[IP_CT_DIR_MAX][ETH_ALEN];
 	struct rcu_head		rcu;
 };
 

@@ -160,12 +160,15 @@ static bool expected_ingress(const struct sk_buff *skb, const struct natflow_hal
 
 	if (READ_ONCE(half->iif) != skb->dev->ifindex || READ_ONCE(half->vlan) != vlan)
 		return false;
-	if (skb->pkt_type == PACKET_HOST)
+	if (skb->pkt_type == PACKET_HOST && vlan == NATFLOW_NO_VLAN)
 		return true;
 	/* The port of a bridge or VLAN device need not have the address that hosts send to. */
 	other = natflow_flow_half(flow, !half->dir);
 	back = rcu_dereference(other->egress);
-	return back && ether_addr_equal(eth_hdr(skb)->h_dest, back->header + ETH_ALEN);
+	if (!back || (vlan != NATFLOW_NO_VLAN && skb->vlan_proto != back->vlan_proto))
+		return false;
+	return skb->pkt_type == PACKET_HOST ||
+	       ether_addr_equal(eth_hdr(skb)->h_dest, back->header + ETH_ALEN);
 }
 
 static bool fresh(const struct natflow_net *nn, const struct natflow_proof *proof)
@@ -175,9 +178,9 @@ static bool fresh(const struct natflow_net *nn, const struct natflow_proof *proo
 	       READ_ONCE(proof->ruleset) == natflow_ruleset(nn->net);
 }
 
-static bool proved(const struct natflow_net *nn, const struct natflow_proof *proof)
+static bool proved(const struct natflow_proof *proof)
 {
-	return (u32)jiffies - READ_ONCE(proof->at) < READ_ONCE(nn->sample_jiffies);
+	return time_before32((u32)jiffies, READ_ONCE(proof->until));
 }
 
 /*
@@ -201,11 +204,15 @@ static enum natflow_reason check(const struct natflow_net *nn, struct sk_buff *s
 		return NATFLOW_REASON_DYING;
 	if (packet->closing)
 		return NATFLOW_REASON_TCP_FLAGS;
-	if (!proved(nn, proof))
+	if (!proved(proof))
 		return NATFLOW_REASON_UNPROVED;
 	dst = rcu_dereference(egress->dst);
 	if (!dst || !dst_check(dst, egress->cookie))
 		return NATFLOW_REASON_STALE;
+	/* Of a tunnel's packet the device completes the inner sum; the outer one may be whole. */
+	if (skb->ip_summed == CHECKSUM_PARTIAL &&
+	    skb_checksum_start_offset(skb) != (int)packet->l4_offset)
+		return NATFLOW_REASON_CHECKSUM;
 	if (skb_is_gso(skb)) {
 		if (!skb_shinfo(skb)->gso_type)
 			return NATFLOW_REASON_LRO;

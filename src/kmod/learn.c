@@ -40,11 +40,16 @@ static void prove(struct natflow_flow *flow, int dir, const struct sk_buff *skb)
 {
 	struct natflow_net *nn = flow->nn;
 	struct natflow_proof *proof = &flow->proof[dir];
+	/* Conntrack sees none of the packets between two proofs, and must not give it up. */
+	u32 last = min_t(unsigned long, READ_ONCE(nn->sample_jiffies),
+			 nf_ct_expires(flow->ct) / 2);
+	u32 now = (u32)jiffies;
 
 	WRITE_ONCE(proof->mark, skb->mark);
 	WRITE_ONCE(proof->priority, skb->priority);
 	WRITE_ONCE(proof->ruleset, natflow_ruleset(nn->net));
-	WRITE_ONCE(proof->at, (u32)jiffies);
+	WRITE_ONCE(proof->at, now);
+	WRITE_ONCE(proof->until, now + last);
 	/* The generation last, for fresh(): with an old one the rest is not looked at. */
 	smp_store_release(&proof->gen, (u32)atomic_read(&nn->gen));
 }
@@ -165,6 +170,9 @@ static enum natflow_reason learn(struct natflow_net *nn, struct sk_buff *skb, u8
 		return nf_ct_is_confirmed(ct) ? NATFLOW_REASON_PROTOCOL :
 						NATFLOW_REASON_UNCONFIRMED;
 	reason = natflow_ct_eligible(nn, ct);
+	/* The same tuple may belong to another connection in the default zone. */
+	if (reason == NATFLOW_REASON_ZONE)
+		return reason;
 	if (!reason && packet)
 		return packet;
 

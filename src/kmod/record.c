@@ -36,7 +36,7 @@ static bool proved(const struct natflow_flow *flow, int dir)
 	/* Pairs with prove(), which writes the generation last. */
 	return smp_load_acquire(&proof->gen) == (u32)atomic_read(&nn->gen) &&
 	       READ_ONCE(proof->ruleset) == natflow_ruleset(nn->net) &&
-	       (u32)jiffies - READ_ONCE(proof->at) < READ_ONCE(nn->sample_jiffies);
+	       time_before32((u32)jiffies, READ_ONCE(proof->until));
 }
 
 static u32 flags_of(const struct natflow_flow *flow)
