@@ -41,6 +41,11 @@ def header(spec: Spec, source: str) -> str:
         f"#define {upper(family)}_UAPI_H",
         "",
         "#include <linux/types.h>",
+        "#ifdef __KERNEL__",
+        "#include <linux/build_bug.h>",
+        "#else",
+        "#include <assert.h>",
+        "#endif",
         "",
         f'#define {upper(family)}_GENL_NAME "{family}"',
         f"#define {upper(family)}_GENL_VERSION {spec.version}",
@@ -134,7 +139,7 @@ def _struct(family: str, struct: Struct) -> list[str]:
     out += [f"struct {name} {{", *(_member(member) for member in struct.members), "};", ""]
     size = f"{upper(family, struct.name)}_SIZE"
     out.append(f"#define {size} {struct.size}")
-    out += [f"_Static_assert(sizeof(struct {name}) == {size},", f'\t       "{name} has holes");']
+    out.append(f'static_assert(sizeof(struct {name}) == {size}, "has holes");')
     return out
 
 

@@ -8,6 +8,11 @@
 #define NATFLOW_UAPI_H
 
 #include <linux/types.h>
+#ifdef __KERNEL__
+#include <linux/build_bug.h>
+#else
+#include <assert.h>
+#endif
 
 #define NATFLOW_GENL_NAME "natflow"
 #define NATFLOW_GENL_VERSION 1
@@ -279,8 +284,7 @@ struct natflow_flow_record {
 };
 
 #define NATFLOW_FLOW_RECORD_SIZE 216
-_Static_assert(sizeof(struct natflow_flow_record) == NATFLOW_FLOW_RECORD_SIZE,
-	       "natflow_flow_record has holes");
+static_assert(sizeof(struct natflow_flow_record) == NATFLOW_FLOW_RECORD_SIZE, "has holes");
 
 /**
  * struct natflow_client_record - One host on the inner side as a packed, fixed-size structure
@@ -322,8 +326,7 @@ struct natflow_client_record {
 };
 
 #define NATFLOW_CLIENT_RECORD_SIZE 136
-_Static_assert(sizeof(struct natflow_client_record) == NATFLOW_CLIENT_RECORD_SIZE,
-	       "natflow_client_record has holes");
+static_assert(sizeof(struct natflow_client_record) == NATFLOW_CLIENT_RECORD_SIZE, "has holes");
 
 /**
  * enum natflow_a_config - Settings of one network namespace
