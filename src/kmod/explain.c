@@ -165,6 +165,17 @@ static enum natflow_reason why_none(struct natflow_net *nn, const struct nf_conn
 	return reason ? reason : NATFLOW_REASON_NO_FLOW;
 }
 
+static int put_no_flow(struct sk_buff *skb, struct natflow_net *nn, const struct nf_conn *ct)
+{
+	enum natflow_reason reason = why_none(nn, ct);
+	enum natflow_state state = NATFLOW_STATE_SLOW;
+
+	/* As of a flow that counts its packets by itself. */
+	if (reason == NATFLOW_REASON_DELAY)
+		state = NATFLOW_STATE_LEARNING;
+	return put_verdict(skb, state, reason, true);
+}
+
 static int put_connection(struct sk_buff *skb, struct natflow_net *nn,
 			  const struct nf_conntrack_tuple *tuple, const struct nf_conn *ct)
 {
@@ -176,7 +187,7 @@ static int put_connection(struct sk_buff *skb, struct natflow_net *nn,
 	if (half && natflow_half_flow(half, nf_ct_l3num(ct))->ct == ct)
 		err = put_flow(skb, natflow_half_flow(half, nf_ct_l3num(ct)));
 	else
-		err = put_verdict(skb, NATFLOW_STATE_SLOW, why_none(nn, ct), true);
+		err = put_no_flow(skb, nn, ct);
 	rcu_read_unlock();
 	return err;
 }

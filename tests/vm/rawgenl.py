@@ -8,7 +8,15 @@ from collections.abc import Iterator
 
 from natflow.kernel import uapi
 from natflow.kernel.codec import ATTRS_AT, GENL_HEADER, HEADER, TLV
-from natflow.kernel.transport import NLM_F_ACK, NLM_F_REQUEST, Transport
+from natflow.kernel.transport import (
+    NLM_F_ACK,
+    NLM_F_DUMP,
+    NLM_F_REQUEST,
+    NLMSG_DONE,
+    Transport,
+    open_socket,
+    split,
+)
 
 NESTED = 0x8000
 GENL_ID_CTRL = 16
@@ -88,3 +96,22 @@ class Raw:
 
     def close(self) -> None:
         self.transport.close()
+
+    def pages(self, command: int, attrs: bytes = b"", room: int = 4096) -> Iterator[list[bytes]]:
+        """Yield what each read of a dump brings, with a read buffer of so many bytes."""
+        body = GENL_HEADER.pack(command, 1, 0) + attrs
+        header = HEADER.pack(HEADER.size + len(body), self.family, NLM_F_REQUEST | NLM_F_DUMP, 1, 0)
+        with open_socket() as sock:
+            sock.settimeout(5)
+            sock.send(header + body)
+            while True:
+                page = list(split(sock.recv(room)))
+                yield [data for kind, _, _, data in page if kind != NLMSG_DONE]
+                if page[-1][0] == NLMSG_DONE:
+                    return
+
+
+def values(message: bytes, name: str) -> list[bytes]:
+    """Return the payloads of an attribute at the top of a message."""
+    wanted = code("main", name)
+    return [payload for kind, payload in attributes(message[ATTRS_AT:]) if kind == wanted]
