@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What scripts/test runs: the suites, their counts, and the one line that sums them up."""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+PYTHON = str(REPO / ".venv/bin/python")
+KERNELS = ("6.1", "6.12")
+# A vCPU under software emulation runs Python about 20 times slower than its host does.
+VM_SECONDS = 1500
+VM_MEMORY = 1536
+
+HELP = """\
+Runs the tests. Without an argument: exactly what CI runs.
+
+  unit   lint, and tests/unit on this machine
+  vm     the kernel module and everything that needs it, inside the virtual test router
+  feed   the OpenWrt packages
+  luci   the LuCI app
+  all    all of these, and the module built for 6.12 without a warning
+
+What follows is handed to pytest: scripts/test vm -k vlan, scripts/test unit tests/unit/uci.
+The last line is the sum of all suites. Exit code 1 if anything failed.
+"""
+
+
+@dataclass
+class Counts:
+    """Results of tests; a check that is no pytest test counts as one."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.passed + other.passed, self.failed + other.failed, self.skipped + other.skipped
+        )
+
+    def __str__(self) -> str:
+        line = f"{self.passed} passed, {self.failed} failed"
+        return f"{line}, {self.skipped} skipped" if self.skipped else line
+
+
+_PYTEST_WORDS = {
+    "passed": "passed",
+    "xfailed": "passed",
+    "failed": "failed",
+    "xpassed": "failed",
+    "error": "failed",
+    "errors": "failed",
+    "skipped": "skipped",
+}
+
+
+def pytest_counts(output: str, status: int) -> Counts:
+    """Read pytest's own summary line, the last of `output`.
+
+    `status` is the exit code of whatever ran pytest. A run that fails without a failed test (none
+    collected, an internal error, a kernel that complained) counts as one failure.
+    """
+    counts = Counts()
+    for line in reversed(output.splitlines()):
+        if re.search(r"\b\d+ \w+.* in [\d.]+s", line):
+            for number, word in re.findall(r"(\d+) ([a-z]+)", line):
+                if name := _PYTEST_WORDS.get(word):
+                    setattr(counts, name, getattr(counts, name) + int(number))
+            break
+    if status and not counts.failed:
+        counts.failed = 1
+    return counts
+
+
+def check_counts(output: str, status: int) -> Counts:
+    """Read the last line of scripts/lint."""
+    if found := re.search(r"^lint: (\d+) passed, (\d+) failed$", output, re.MULTILINE):
+        return Counts(int(found.group(1)), int(found.group(2)))
+    return one_count(output, status)
+
+
+def one_count(_output: str, status: int) -> Counts:
+    """A command that is one check as a whole."""
+    return Counts(failed=1) if status else Counts(passed=1)
+
+
+@dataclass
+class Run:
+    """One call of scripts/test: its options, and what came out so far."""
+
+    kernel: str
+    pytest: Sequence[str]
+    explicit: bool
+    total: Counts = field(default_factory=Counts)
+    lines: list[str] = field(default_factory=list)
+
+    def step(self, name: str, command: Sequence[str], count: Callable[[str, int], Counts]) -> bool:
+        """Run `command`, show its output as it comes, add its counts; True if it succeeded."""
+        print(f"\n== {name}", flush=True)
+        started = time.monotonic()
+        output, status = _stream(command)
+        counts = count(output, status)
+        self.total += counts
+        self.lines.append(f"{name}: {counts} ({time.monotonic() - started:.0f} s)")
+        return status == 0
+
+    def suite(self, folder: str) -> list[str] | None:
+        """The pytest arguments for tests/`folder`; None, and said so, if there is nothing."""
+        if not (REPO / "tests" / folder).is_dir():
+            self.lines.append(f"{folder}: there is no tests/{folder} yet")
+            print(f"\n== {folder}: there is no tests/{folder} yet", flush=True)
+            if self.explicit:
+                self.total.failed += 1
+            return None
+        named = any((REPO / arg.partition("::")[0]).exists() for arg in self.pytest)
+        return [*([] if named else [f"tests/{folder}"]), *self.pytest]
+
+    def lint(self) -> None:
+        """All static checks."""
+        self.step("lint", ["scripts/lint"], check_counts)
+
+    def on_host(self, folder: str) -> None:
+        """A suite that runs on this machine."""
+        if (arguments := self.suite(folder)) is not None:
+            self.step(folder, [PYTHON, "-m", "pytest", *arguments], pytest_counts)
+
+    def vm(self) -> None:
+        """Build the module and run tests/vm in the guest."""
+        if (arguments := self.suite("vm")) is None:
+            return
+        name = f"vm on {self.kernel}"
+        build = ["scripts/kmod", "--kernel", self.kernel]
+        if subprocess.run(build, cwd=REPO, stdout=subprocess.DEVNULL, check=False).returncode:
+            self.total.failed += 1
+            self.lines.append(f"{name}: 0 passed, 1 failed (the module does not build)")
+            return
+        # Collecting here leaves compiled tests behind, which the slow guest then need not make.
+        pytest = [PYTHON, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        subprocess.run(
+            [*pytest, "--collect-only", "-q"], cwd=REPO, capture_output=True, check=False
+        )
+        guest = ["scripts/vm", "--kernel", self.kernel, "--timeout", str(VM_SECONDS)]
+        guest += ["--memory", str(VM_MEMORY), "--", *pytest]
+        self.step(name, guest, pytest_counts)
+
+    def strict_build(self, kernel: str) -> None:
+        """The module builds for `kernel` without a warning."""
+        command = ["scripts/kmod", "--kernel", kernel, "--strict"]
+        self.step(f"build for {kernel}", command, one_count)
+
+
+def _stream(command: Sequence[str]) -> tuple[str, int]:
+    """Run with stdout and stderr as one; returns all of it and the exit code."""
+    heard = []
+    with subprocess.Popen(
+        command,
+        cwd=REPO,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                heard.append(line)
+                sys.stdout.write(line)
+                sys.stdout.flush()
+        except BaseException:
+            # scripts/vm takes its QEMU along when it is told to end.
+            process.terminate()
+            raise
+    return "".join(heard), process.returncode
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the suites that the arguments name; 1 if anything failed."""
+    parser = argparse.ArgumentParser(
+        prog="scripts/test",
+        description=HELP,
+        usage="scripts/test [unit|vm|luci|feed|all] [--kernel VERSION] [pytest arguments]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    suite = "all"
+    if arguments and not arguments[0].startswith("-"):
+        suite = arguments.pop(0)
+    parser.add_argument("--kernel", choices=KERNELS, default="6.1", help="for vm; default: 6.1")
+    options, pytest = parser.parse_known_args(arguments)
+    run = Run(options.kernel, pytest, explicit=suite != "all")
+    os.environ.pop("PYTHONPATH", None)
+    match suite:
+        case "unit":
+            run.lint()
+            run.on_host("unit")
+        case "vm":
+            run.vm()
+        case "luci" | "feed":
+            run.on_host(suite)
+        case "all":
+            run.lint()
+            run.on_host("unit")
+            run.on_host("feed")
+            run.on_host("luci")
+            run.strict_build("6.12")
+            run.vm()
+        case _:
+            parser.error(f"no suite {suite!r}: there are unit, vm, luci, feed and all")
+    print("", *run.lines, "", sep="\n")
+    print(run.total, flush=True)
+    return 1 if run.total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
