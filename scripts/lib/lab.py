@@ -68,6 +68,9 @@ class Lab:
     ) -> None:
         number = next(_numbers)
         self.c, self.r, self.s = (Netns(f"{side}{number}") for side in "crs")
+        for ns in (self.c, self.r, self.s):
+            # The end of duplicate address detection, seconds later, is an address event.
+            ns.sysctl(net__ipv6__conf__default__accept_dad=0)
         self.lan_dev = self._link(self.c, "lan", lan, (CLIENT4, CLIENT6), (LAN4, LAN6))
         self.wan_dev = self._link(self.s, "wan", wan, (SERVER4, SERVER6), (WAN4, WAN6))
         self.c.ip(f"route add default via {LAN4}", f"route add default via {LAN6}")
@@ -91,9 +94,9 @@ class Lab:
             text += f'meta nfproto {{ {families} }} oifname "wan*" masquerade\n}}\n'
         if dnat:
             text += "chain pre { type nat hook prerouting priority -100; "
-            text += f"meta l4proto {{ tcp, udp }} th dport {DNAT_PORT} iifname \"wan*\" "
+            text += f'meta l4proto {{ tcp, udp }} th dport {DNAT_PORT} iifname "wan*" '
             text += f"meta nfproto ipv4 dnat ip to {CLIENT4}:{DNAT_TO}\n"
-            text += f"meta l4proto {{ tcp, udp }} th dport {DNAT_PORT} iifname \"wan*\" "
+            text += f'meta l4proto {{ tcp, udp }} th dport {DNAT_PORT} iifname "wan*" '
             text += f"meta nfproto ipv6 dnat ip6 to [{CLIENT6}]:{DNAT_TO}\n}}\n"
         return text + "}\n"
 
