@@ -1,42 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A broker to test against, and callers that do not share a thread with what they call."""
+"""A broker to test against, and others on its bus.
+
+The others are processes, not threads: python-ubus keeps the interpreter's lock while it waits.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
+import select
+import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from unit.bus.brokers import RunningBroker
 
 from natflow.bus import Bus
-from natflow.bus.broker import Broker
 
 T = TypeVar("T")
-
-
-class RunningBroker:
-    """A broker in a thread of its own, at the same path however often it is started."""
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._broker: Broker | None = None
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        self._broker = Broker(self.path)
-        self._thread = threading.Thread(target=self._broker.run)
-        self._thread.start()
-
-    def stop(self) -> None:
-        if self._broker and self._thread:
-            self._broker.stop()
-            self._thread.join(10)
-            assert not self._thread.is_alive()
-            self._broker = self._thread = None
 
 
 @pytest.fixture
@@ -54,34 +40,72 @@ def broker(socket_path: str) -> Iterator[RunningBroker]:
     running.stop()
 
 
-@pytest.fixture
-def meanwhile() -> Callable[[Bus, Callable[[], T]], T]:
-    """meanwhile(bus, work): run `work` in a thread while `bus` ticks here; its result or error."""
+def _fork(body: Callable[[], None]) -> int:
+    """Run `body` in a child, whose process id is returned."""
+    pid = os.fork()
+    if not pid:
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            body()
+        finally:
+            os._exit(0)
+    return pid
 
-    def run(bus: Bus, work: Callable[[], T]) -> T:
-        results: list[T] = []
-        errors: list[BaseException] = []
+
+@pytest.fixture
+def meanwhile() -> Callable[..., object]:
+    """meanwhile(bus, work): do `work` in a child while `bus` ticks here; its result or error.
+
+    first: what to do here before ticking, when the child is at work already.
+    """
+
+    def run(bus: Bus, work: Callable[[], T], first: Callable[[], None] | None = None) -> T:
         reader, writer = os.pipe()
 
         def body() -> None:
             try:
-                results.append(work())
-            except BaseException as error:  # whatever it is belongs to the test
-                errors.append(error)
-            os.close(writer)
+                outcome: tuple[bool, object] = (True, work())
+            except Exception as error:  # whatever it is belongs to the test
+                outcome = (False, error)
+            with open(writer, "wb") as pipe:
+                pickle.dump(outcome, pipe)
 
-        thread = threading.Thread(target=body)
-        bus.watch(reader, lambda: None)  # readable at its end: the writer is closed
-        thread.start()
-        try:
-            while thread.is_alive():
-                bus.tick(0.2)
-        finally:
-            thread.join(60)
+        pid = _fork(body)
+        os.close(writer)
+        with open(reader, "rb") as pipe:
+            if first:
+                first()
+            bus.watch(reader, lambda: None)
+            poller = select.poll()
+            poller.register(reader, select.POLLIN)
+            while not poller.poll(0):
+                bus.tick(1.0)
             bus.watch(reader, None)
-            os.close(reader)
-        if errors:
-            raise errors[0]
-        return results[0]
+            good, value = pickle.load(pipe)
+        os.waitpid(pid, 0)
+        if not good:
+            raise value
+        result: T = value
+        return result
 
     return run
+
+
+@pytest.fixture
+def serving() -> Callable[[Bus], AbstractContextManager[None]]:
+    """with serving(bus): ... - have `bus` served by a child meanwhile."""
+
+    @contextlib.contextmanager
+    def serve(bus: Bus) -> Iterator[None]:
+        def body() -> None:
+            while True:
+                bus.tick(60)
+
+        pid = _fork(body)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+    return serve

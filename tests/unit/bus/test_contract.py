@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
+from unit.bus.brokers import RunningBroker
 
 from natflow.bus import (
     ARRAY,
@@ -30,13 +31,13 @@ from natflow.bus import (
     Status,
     open_bus,
 )
-from natflow.bus.broker import Broker
 from natflow.bus.embedded import EmbeddedBus
 
 REAL = os.environ.get("UBUS_SOCKET", "")
 NAME = f"natflow-test-{os.getpid()}"
 
-Meanwhile = Callable[[Bus, Callable[[], Any]], Any]
+Meanwhile = Callable[..., Any]
+Serving = Callable[[Bus], AbstractContextManager[None]]
 
 
 def is_up(bus: Bus) -> bool:
@@ -279,22 +280,20 @@ def test_a_taken_name_is_refused(subject: Subject, caller: EmbeddedBus) -> None:
         subject.bus.serve("", {})
 
 
-def test_calls_others(subject: Subject, caller: EmbeddedBus, meanwhile: Meanwhile) -> None:
+def test_calls_others(subject: Subject, caller: EmbeddedBus, serving: Serving) -> None:
     def refuse(_: dict[str, Any]) -> dict[str, Any]:
         raise BusError(Status.PERMISSION_DENIED, "no")
 
     caller.serve(
         NAME,
-        {
-            "echo": Method(lambda args: {"got": args}, {"a": TABLE}),
-            "refuse": Method(refuse),
-        },
+        {"echo": Method(lambda args: {"got": args}, {"a": TABLE}), "refuse": Method(refuse)},
     )
-    reply = meanwhile(caller, lambda: subject.bus.call(NAME, "echo", {"a": {"b": [1, 2**40]}}))
-    assert reply == {"got": {"a": {"b": [1, 2**40]}}}
-    with pytest.raises(BusError) as caught:
-        meanwhile(caller, lambda: subject.bus.call(NAME, "refuse"))
-    assert caught.value.status == Status.PERMISSION_DENIED
+    with serving(caller):
+        reply = subject.bus.call(NAME, "echo", {"a": {"b": [1, 2**40]}})
+        assert reply == {"got": {"a": {"b": [1, 2**40]}}}
+        with pytest.raises(BusError) as caught:
+            subject.bus.call(NAME, "refuse")
+        assert caught.value.status == Status.PERMISSION_DENIED
 
 
 def test_a_call_times_out(subject: Subject, caller: EmbeddedBus) -> None:
@@ -306,44 +305,31 @@ def test_a_call_times_out(subject: Subject, caller: EmbeddedBus) -> None:
     assert 0.25 < time.monotonic() - started < 3
 
 
-def test_calls_that_come_while_it_calls_are_answered(subject: Subject) -> None:
+def test_calls_that_come_while_it_calls_are_answered(
+    subject: Subject, caller: EmbeddedBus, meanwhile: Meanwhile, serving: Serving
+) -> None:
     """Nothing that arrives during a call of ours is lost."""
-    subject.bus.serve(NAME, {"hi": Method(lambda _: {"hello": 1})})
-    replies: list[dict[str, Any]] = []
 
     def slow(_: dict[str, Any]) -> dict[str, Any]:
         time.sleep(0.5)
         return {"ok": 1}
 
-    def serve() -> None:
+    def call() -> dict[str, Any]:
+        time.sleep(0.2)
         other = EmbeddedBus(subject.path)
-        other.serve(f"{NAME}-slow", {"slow": Method(slow)})
-        ready.set()
-        while not replies:
-            other.tick(0.1)
-        other.close()
+        return other.call(NAME, "hi", timeout=5)
 
-    def call() -> None:
-        other = EmbeddedBus(subject.path)
-        time.sleep(0.2)  # by now the subject waits for the slow one
-        try:
-            replies.append(other.call(NAME, "hi", timeout=5))
-        except BusError as error:
-            replies.append({"failed": str(error)})
-        other.close()
-
-    ready = threading.Event()
-    threads = [threading.Thread(target=serve), threading.Thread(target=call)]
-    threads[0].start()
-    assert ready.wait(5)
-    threads[1].start()
-    assert subject.bus.call(f"{NAME}-slow", "slow") == {"ok": 1}
-    deadline = time.monotonic() + 6
-    while not replies and time.monotonic() < deadline:
-        subject.bus.tick(0.1)
-    for thread in threads:
-        thread.join()
-    assert replies == [{"hello": 1}]
+    replies: list[dict[str, Any]] = []
+    subject.bus.serve(NAME, {"hi": Method(lambda _: {"hello": 1})})
+    caller.serve(f"{NAME}-slow", {"slow": Method(slow)})
+    with serving(caller):
+        reply = meanwhile(
+            subject.bus,
+            call,
+            first=lambda: replies.append(subject.bus.call(f"{NAME}-slow", "slow")),
+        )
+    assert reply == {"hello": 1}
+    assert replies == [{"ok": 1}]
 
 
 def test_events_both_ways(subject: Subject, caller: EmbeddedBus, meanwhile: Meanwhile) -> None:
@@ -425,7 +411,9 @@ def test_an_event_from_inside_a_handler(
     )
     heard: list[dict[str, Any]] = []
     caller.listen(f"{NAME}.shout", lambda _, data: heard.append(data))
-    assert meanwhile(subject.bus, lambda: caller.call(NAME, "shout")) == {"sent": True}
+    other = EmbeddedBus(subject.path)
+    assert meanwhile(subject.bus, lambda: other.call(NAME, "shout")) == {"sent": True}
+    other.close()
     caller.tick(1)
     assert heard == [{"a": 1}]
 
@@ -487,8 +475,11 @@ def test_closing_leaves_the_bus(subject: Subject, caller: EmbeddedBus) -> None:
 def test_the_bus_comes_and_goes(
     backend: str, socket_path: str, meanwhile: Meanwhile, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Started before the bus, and through a restart of it: back within 2 s, with everything."""
-    # On our broker: a real ubusd is not ours to restart.
+    """Started before the bus, and through restarts of it: back within 2 s, with everything.
+
+    On our broker: a real ubusd is not ours to restart.
+    """
+    broker = RunningBroker(socket_path)
     bus = open_bus(socket_path, backend)
     assert not is_up(bus)
     events: list[str] = []
@@ -497,35 +488,33 @@ def test_the_bus_comes_and_goes(
     bus.listen("test.*", lambda event, _: events.append(event))
     assert not bus.send("a", {})
     bus.tick(0.05)
-    for _ in range(3):
-        broker = Broker(socket_path)
-        thread = threading.Thread(target=broker.run)
-        thread.start()
-        try:
+    try:
+        for _ in range(3):
+            broker.start()
             started = time.monotonic()
             while not is_up(bus) and time.monotonic() < started + 5:
                 bus.tick(0.5)
             assert time.monotonic() - started < 2
             bus.tick(0.1)
-            with_us = EmbeddedBus(socket_path)
-            assert meanwhile(bus, partial(with_us.call, NAME, "hi")) == {"hello": 1}
-            assert meanwhile(bus, partial(with_us.call, f"luci.{NAME}", "hi")) == {"hello": 2}
+            other = EmbeddedBus(socket_path)
+            assert meanwhile(bus, partial(other.call, NAME, "hi")) == {"hello": 1}
+            assert meanwhile(bus, partial(other.call, f"luci.{NAME}", "hi")) == {"hello": 2}
             events.clear()
-            with_us.send("test.event", {})
+            other.send("test.event", {})
             deadline = time.monotonic() + 5
             while not events and time.monotonic() < deadline:
                 bus.tick(0.1)
             assert events == ["test.event"]
-            with_us.close()
-        finally:
+            other.close()
             broker.stop()
-            thread.join(10)
-        deadline = time.monotonic() + 5
-        while is_up(bus) and time.monotonic() < deadline:
-            bus.tick(0.5)
-        assert not is_up(bus)
-        with pytest.raises(BusError) as caught:
-            bus.call(NAME, "hi", timeout=1)
-        assert caught.value.status == Status.CONNECTION_FAILED
-    bus.close()
-    assert capfd.readouterr().err.count("lost the bus") == 3
+            deadline = time.monotonic() + 5
+            while is_up(bus) and time.monotonic() < deadline:
+                bus.tick(0.5)
+            assert not is_up(bus)
+            with pytest.raises(BusError) as caught:
+                bus.call(NAME, "hi", timeout=1)
+            assert caught.value.status == Status.CONNECTION_FAILED
+    finally:
+        bus.close()
+        broker.stop()
+    assert capfd.readouterr().err.count(f"lost the bus at {socket_path}") == 3
