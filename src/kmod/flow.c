@@ -333,6 +333,7 @@ static void drop_egress(struct natflow_flow *flow)
 			rcu_replace_pointer(half->egress, NULL, lockdep_is_held(&flow->lock));
 
 		WRITE_ONCE(half->iif, 0);
+		half->flags &= ~NATFLOW_HALF_SEEN;
 		if (egress)
 			natflow_egress_put(egress);
 	}

@@ -59,7 +59,7 @@ struct natflow_to6 {
  * @node: in the table; of a symmetric flow only the original direction's node is used
  * @egress: way out; NULL until learned, or when the flow was refused
  * @iif: port the packets are expected on, 0 when not known
- * @vlan: VLAN id the packets are expected to carry, or NATFLOW_NO_VLAN
+ * @vlan: tag the packets are expected to carry, natflow_vlan_key()
  * @dir: enum ip_conntrack_dir
  * @flags: NATFLOW_HALF_*
  * @delta: precomputed checksum changes

@@ -22,6 +22,7 @@
 
 #include "flow.h"
 #include "forward.h"
+#include "ingress.h"
 #include "path.h"
 #include "table.h"
 #include "xmit.h"
@@ -152,23 +153,14 @@ static enum natflow_reason parse6(struct sk_buff *skb, struct packet *packet,
 
 /* Did the packet come in where its direction is expected, addressed to us? */
 static bool expected_ingress(const struct sk_buff *skb, const struct natflow_half *half,
-			     struct natflow_flow *flow)
+			     const struct natflow_flow *flow)
 {
-	u16 vlan = skb_vlan_tag_present(skb) ? skb_vlan_tag_get_id(skb) : NATFLOW_NO_VLAN;
-	const struct natflow_egress *back;
-	const struct natflow_half *other;
-
-	if (READ_ONCE(half->iif) != skb->dev->ifindex || READ_ONCE(half->vlan) != vlan)
+	if (READ_ONCE(half->iif) != skb->dev->ifindex ||
+	    READ_ONCE(half->vlan) != natflow_skb_vlan(skb))
 		return false;
-	if (skb->pkt_type == PACKET_HOST && vlan == NATFLOW_NO_VLAN)
-		return true;
 	/* The port of a bridge or VLAN device need not have the address that hosts send to. */
-	other = natflow_flow_half(flow, !half->dir);
-	back = rcu_dereference(other->egress);
-	if (!back || (vlan != NATFLOW_NO_VLAN && skb->vlan_proto != back->vlan_proto))
-		return false;
 	return skb->pkt_type == PACKET_HOST ||
-	       ether_addr_equal(eth_hdr(skb)->h_dest, back->header + ETH_ALEN);
+	       ether_addr_equal(eth_hdr(skb)->h_dest, flow->in_mac[half->dir]);
 }
 
 static bool fresh(const struct natflow_net *nn, const struct natflow_proof *proof)
@@ -188,8 +180,9 @@ static bool proved(const struct natflow_proof *proof)
  * go up on "unproved" and "stale" are what keeps conntrack's timeouts and states true.
  */
 static enum natflow_reason check(const struct natflow_net *nn, struct sk_buff *skb,
-				 const struct packet *packet, struct natflow_half *half,
-				 struct natflow_flow *flow, const struct natflow_egress *egress)
+				 const struct packet *packet, const struct natflow_half *half,
+				 const struct natflow_flow *flow,
+				 const struct natflow_egress *egress)
 {
 	const struct natflow_proof *proof = &flow->proof[half->dir];
 	struct dst_entry *dst;
@@ -293,21 +286,100 @@ static void count(struct natflow_net *nn, struct natflow_flow *flow, int dir, un
 	natflow_count_engine(nn, NATFLOW_ENGINE_SOFTWARE, 1, len);
 }
 
-/*
- * A refused packet is counted once: here when the learning hook will not tell the reason,
- * because the packet does not get there or its flow as such is accelerated.
- */
-static unsigned int refuse(struct natflow_net *nn, enum natflow_reason reason)
+/* The slow path's turn: the learning hook will want to know where the packet came in. */
+static unsigned int slow4(const struct sk_buff *skb, const struct natflow_key4 *key)
 {
-	natflow_count_reason(nn, reason);
+	natflow_ingress_note4(skb, key);
 	return NF_ACCEPT;
 }
 
-static unsigned int refuse_unparsed(struct natflow_net *nn, enum natflow_reason reason)
+static unsigned int slow6(const struct sk_buff *skb, const struct natflow_key6 *key)
+{
+	natflow_ingress_note6(skb, key);
+	return NF_ACCEPT;
+}
+
+/* Everything between a known tuple and the way out; NULL leaves the packet as it was. */
+static const struct natflow_egress *prepare(struct natflow_net *nn, struct sk_buff *skb,
+					    const struct packet *packet,
+					    const struct natflow_half *half,
+					    const struct natflow_flow *flow)
+{
+	const struct natflow_egress *egress = rcu_dereference(half->egress);
+	enum natflow_reason reason;
+
+	/* Learning, or refused: the learning hook tells why. */
+	if (!egress)
+		return NULL;
+	reason = check(nn, skb, packet, half, flow, egress);
+	if (!reason && !make_writable(skb, packet, egress))
+		reason = NATFLOW_REASON_NO_MEMORY;
+	if (!reason)
+		return egress;
+	natflow_count_reason(nn, reason);
+	return NULL;
+}
+
+/* What never gets to the learning hook is counted here, the rest there: once for a packet. */
+static unsigned int refuse(struct natflow_net *nn, enum natflow_reason reason)
 {
 	if (reason == NATFLOW_REASON_MALFORMED || reason == NATFLOW_REASON_TTL)
-		return refuse(nn, reason);
+		natflow_count_reason(nn, reason);
 	return NF_ACCEPT;
+}
+
+static unsigned int send(struct natflow_net *nn, struct sk_buff *skb, struct natflow_flow *flow,
+			 int dir, const struct natflow_egress *egress)
+{
+	count(nn, flow, dir, skb->len);
+	natflow_xmit(skb, egress, &flow->proof[dir]);
+	return NF_STOLEN;
+}
+
+static unsigned int forward4(struct natflow_net *nn, struct sk_buff *skb)
+{
+	const struct natflow_egress *egress;
+	enum natflow_reason reason;
+	struct natflow_flow *flow;
+	struct natflow_half *half;
+	struct natflow_key4 key;
+	struct packet packet;
+
+	reason = parse4(skb, &packet, &key);
+	if (reason)
+		return refuse(nn, reason);
+	half = natflow_table_find4(nn, &key);
+	if (!half)
+		return slow4(skb, &key);
+	flow = natflow_half_flow(half, AF_INET);
+	egress = prepare(nn, skb, &packet, half, flow);
+	if (!egress)
+		return slow4(skb, &key);
+	rewrite4(skb, &packet, container_of(half, struct natflow_half4, half));
+	return send(nn, skb, flow, half->dir, egress);
+}
+
+static unsigned int forward6(struct natflow_net *nn, struct sk_buff *skb)
+{
+	const struct natflow_egress *egress;
+	enum natflow_reason reason;
+	struct natflow_flow *flow;
+	struct natflow_half *half;
+	struct natflow_key6 key;
+	struct packet packet;
+
+	reason = parse6(skb, &packet, &key);
+	if (reason)
+		return refuse(nn, reason);
+	half = natflow_table_find6(nn, &key);
+	if (!half)
+		return slow6(skb, &key);
+	flow = natflow_half_flow(half, AF_INET6);
+	egress = prepare(nn, skb, &packet, half, flow);
+	if (!egress)
+		return slow6(skb, &key);
+	rewrite6(skb, &packet, container_of(half, struct natflow_half6, half));
+	return send(nn, skb, flow, half->dir, egress);
 }
 
 /**
@@ -320,57 +392,13 @@ static unsigned int refuse_unparsed(struct natflow_net *nn, enum natflow_reason 
  */
 unsigned int natflow_forward(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	union {
-		struct natflow_key4 key4;
-		struct natflow_key6 key6;
-	} u;
-	const struct natflow_egress *egress;
 	struct natflow_net *nn = priv;
-	enum natflow_reason reason;
-	struct natflow_flow *flow;
-	struct natflow_half *half;
-	struct packet packet;
-	u8 family;
-	int dir;
 
-	if (!atomic_read(&nn->flow_count))
-		return NF_ACCEPT;
 	if (skb->pkt_type != PACKET_HOST && skb->pkt_type != PACKET_OTHERHOST)
 		return NF_ACCEPT;
-	if (skb->protocol == htons(ETH_P_IP)) {
-		family = AF_INET;
-		reason = parse4(skb, &packet, &u.key4);
-		if (reason)
-			return refuse_unparsed(nn, reason);
-		half = natflow_table_find4(nn, &u.key4);
-	} else if (skb->protocol == htons(ETH_P_IPV6)) {
-		family = AF_INET6;
-		reason = parse6(skb, &packet, &u.key6);
-		if (reason)
-			return refuse_unparsed(nn, reason);
-		half = natflow_table_find6(nn, &u.key6);
-	} else {
-		return NF_ACCEPT;
-	}
-	if (!half)
-		return NF_ACCEPT;
-
-	flow = natflow_half_flow(half, family);
-	dir = half->dir;
-	egress = rcu_dereference(half->egress);
-	if (!egress)
-		return NF_ACCEPT;
-	reason = check(nn, skb, &packet, half, flow, egress);
-	if (reason)
-		return refuse(nn, reason);
-	if (!make_writable(skb, &packet, egress))
-		return refuse(nn, NATFLOW_REASON_NO_MEMORY);
-
-	if (family == AF_INET)
-		rewrite4(skb, &packet, container_of(half, struct natflow_half4, half));
-	else
-		rewrite6(skb, &packet, container_of(half, struct natflow_half6, half));
-	count(nn, flow, dir, skb->len);
-	natflow_xmit(skb, egress, &flow->proof[dir]);
-	return NF_STOLEN;
+	if (skb->protocol == htons(ETH_P_IP))
+		return forward4(nn, skb);
+	if (skb->protocol == htons(ETH_P_IPV6))
+		return forward6(nn, skb);
+	return NF_ACCEPT;
 }

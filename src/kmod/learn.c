@@ -20,6 +20,7 @@
 #include "client.h"
 #include "eligible.h"
 #include "flow.h"
+#include "ingress.h"
 #include "learn.h"
 #include "netlink.h"
 #include "path.h"
@@ -54,7 +55,7 @@ static void prove(struct natflow_flow *flow, int dir, const struct sk_buff *skb)
 	smp_store_release(&proof->gen, (u32)atomic_read(&nn->gen));
 }
 
-/* Makes @egress the direction's way out, and expects the other direction's packets there. */
+/* Makes @egress the direction's way out. */
 static void set_egress(struct natflow_flow *flow, int dir, struct natflow_egress *egress)
 {
 	struct natflow_half *half = natflow_flow_half(flow, dir);
@@ -64,10 +65,31 @@ static void set_egress(struct natflow_flow *flow, int dir, struct natflow_egress
 	old = rcu_replace_pointer(half->egress, egress, lockdep_is_held(&flow->lock));
 	if (old)
 		natflow_egress_put(old);
-	WRITE_ONCE(other->vlan, egress->vlan);
-	WRITE_ONCE(other->iif, egress->port);
+	/* Without better knowledge replies are expected where the direction leaves. */
+	if (!(other->flags & NATFLOW_HALF_SEEN)) {
+		ether_addr_copy(flow->in_mac[!dir], egress->header + ETH_ALEN);
+		WRITE_ONCE(other->vlan, natflow_vlan_key(egress->vlan, egress->vlan_proto));
+		WRITE_ONCE(other->iif, egress->port);
+	}
 	if (flow->client && dir != flow->client_from)
 		natflow_client_at(flow->nn, flow->client, egress->header);
+}
+
+/* Where this packet came in is where the next ones of its direction are expected. */
+static void learn_ingress(struct natflow_flow *flow, int dir, const struct sk_buff *skb)
+{
+	struct natflow_half *half = natflow_flow_half(flow, dir);
+	struct natflow_ingress ingress;
+
+	if (!natflow_ingress_of(skb, &flow->ct->tuplehash[dir].tuple, &ingress))
+		return;
+	half->flags |= NATFLOW_HALF_SEEN;
+	if (half->iif == ingress.ifindex && half->vlan == ingress.vlan &&
+	    ether_addr_equal(flow->in_mac[dir], ingress.mac))
+		return;
+	ether_addr_copy(flow->in_mac[dir], ingress.mac);
+	WRITE_ONCE(half->vlan, ingress.vlan);
+	WRITE_ONCE(half->iif, ingress.ifindex);
 }
 
 /* The way out this packet takes; nothing to do when it is the one we know. */
@@ -88,13 +110,17 @@ static enum natflow_reason learn_egress(struct natflow_flow *flow, int dir, stru
 	return NATFLOW_REASON_NONE;
 }
 
+static bool ready(struct natflow_flow *flow, int dir)
+{
+	const struct natflow_half *half = natflow_flow_half(flow, dir);
+
+	return half->iif && rcu_access_pointer(half->egress);
+}
+
 /* Whether the flow is accelerated now that one direction was learned; under its lock. */
 static void settle(struct natflow_flow *flow)
 {
-	bool both = rcu_access_pointer(natflow_flow_half(flow, 0)->egress) &&
-		    rcu_access_pointer(natflow_flow_half(flow, 1)->egress);
-
-	if (!both) {
+	if (!ready(flow, IP_CT_DIR_ORIGINAL) && !ready(flow, IP_CT_DIR_REPLY)) {
 		flow->reason = NATFLOW_REASON_ONE_DIRECTION;
 		return;
 	}
@@ -116,6 +142,7 @@ static enum natflow_reason learn_packet(struct natflow_flow *flow, int dir, stru
 		natflow_flow_refuse(flow, reason);
 		return reason;
 	}
+	learn_ingress(flow, dir, skb);
 	prove(flow, dir, skb);
 	settle(flow);
 	return flow->reason;

@@ -49,7 +49,7 @@ struct natflow_stats {
  * @config: its settings
  * @sample_jiffies: config.sample_interval in jiffies
  * @gen: generation; a proof of an older one does not count
- * @flow_count: flows in the table; with none the ingress hook returns at once
+ * @flow_count: flows in the table
  * @stats: per-CPU counters
  * @table4: IPv4 flows by tuple
  * @table6: IPv6 flows by tuple

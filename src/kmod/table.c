@@ -49,7 +49,7 @@ static u32 hash6(const void *data, u32 len, u32 seed)
 	return hsiphash(&mirror, sizeof(mirror), &hash_key);
 }
 
-static bool same4(const struct natflow_key4 *a, const struct natflow_key4 *b)
+bool natflow_key4_same(const struct natflow_key4 *a, const struct natflow_key4 *b)
 {
 	return a->saddr == b->saddr && a->daddr == b->daddr && a->sport == b->sport &&
 	       a->dport == b->dport && a->l4proto == b->l4proto;
@@ -61,7 +61,7 @@ static bool mirrored4(const struct natflow_key4 *a, const struct natflow_key4 *b
 	       a->dport == b->sport && a->l4proto == b->l4proto;
 }
 
-static bool same6(const struct natflow_key6 *a, const struct natflow_key6 *b)
+bool natflow_key6_same(const struct natflow_key6 *a, const struct natflow_key6 *b)
 {
 	return a->sport == b->sport && a->dport == b->dport && a->l4proto == b->l4proto &&
 	       ipv6_addr_equal(&a->saddr, &b->saddr) && ipv6_addr_equal(&a->daddr, &b->daddr);
@@ -77,7 +77,7 @@ static int differs4(struct rhashtable_compare_arg *arg, const void *obj)
 {
 	const struct natflow_half4 *half4 = obj;
 
-	if (same4(arg->key, &half4->key))
+	if (natflow_key4_same(arg->key, &half4->key))
 		return 0;
 	return !((half4->half.flags & NATFLOW_HALF_SYMMETRIC) && mirrored4(arg->key, &half4->key));
 }
@@ -86,7 +86,7 @@ static int differs6(struct rhashtable_compare_arg *arg, const void *obj)
 {
 	const struct natflow_half6 *half6 = obj;
 
-	if (same6(arg->key, &half6->key))
+	if (natflow_key6_same(arg->key, &half6->key))
 		return 0;
 	return !((half6->half.flags & NATFLOW_HALF_SYMMETRIC) && mirrored6(arg->key, &half6->key));
 }
@@ -140,7 +140,7 @@ struct natflow_half *natflow_table_find4(struct natflow_net *nn, const struct na
 
 	if (!half4)
 		return NULL;
-	if (half4->half.flags & NATFLOW_HALF_SYMMETRIC && !same4(key, &half4->key))
+	if (half4->half.flags & NATFLOW_HALF_SYMMETRIC && !natflow_key4_same(key, &half4->key))
 		half4++;
 	return &half4->half;
 }
@@ -158,7 +158,7 @@ struct natflow_half *natflow_table_find6(struct natflow_net *nn, const struct na
 
 	if (!half6)
 		return NULL;
-	if (half6->half.flags & NATFLOW_HALF_SYMMETRIC && !same6(key, &half6->key))
+	if (half6->half.flags & NATFLOW_HALF_SYMMETRIC && !natflow_key6_same(key, &half6->key))
 		half6++;
 	return &half6->half;
 }

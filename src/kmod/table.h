@@ -17,6 +17,8 @@ int natflow_table_insert(struct natflow_net *nn, struct natflow_flow *flow);
 void natflow_table_remove(struct natflow_net *nn, struct natflow_flow *flow);
 
 void natflow_key4_set(struct natflow_key4 *key, const struct nf_conntrack_tuple *tuple);
+bool natflow_key4_same(const struct natflow_key4 *a, const struct natflow_key4 *b);
+bool natflow_key6_same(const struct natflow_key6 *a, const struct natflow_key6 *b);
 void natflow_key6_set(struct natflow_key6 *key, const struct nf_conntrack_tuple *tuple);
 
 #endif /* NATFLOW_TABLE_H */

@@ -111,8 +111,8 @@ enum natflow_flow_flag {
  * @NATFLOW_REASON_NOT_ESTABLISHED: The TCP connection is not in state ESTABLISHED.
  * @NATFLOW_REASON_NO_REPLY: Traffic was seen in one direction only.
  * @NATFLOW_REASON_DELAY: The connection has not yet had as many packets as delay_pkts asks for.
- * @NATFLOW_REASON_ONE_DIRECTION: The way out is known for one direction only; the other has not
- *   been seen since.
+ * @NATFLOW_REASON_ONE_DIRECTION: It is not known yet where the packets of the direction come
+ *   in.
  * @NATFLOW_REASON_UNPROVED: The re-proof interval is over; this packet goes through the
  *   firewall and the routes again.
  * @NATFLOW_REASON_HELPER: A connection tracking helper (ALG, as for FTP or SIP) reads and may

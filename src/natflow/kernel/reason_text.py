@@ -42,8 +42,8 @@ TEXT: tuple[tuple[str, str], ...] = (
         "Lower delay_pkts to accelerate shorter connections.",
     ),
     (
-        "The way out is known for one direction only; the other has not been seen since.",
-        "It ends with the next packet of the other direction. Where replies take another router it stays so.",
+        "It is not known yet where the packets of the direction come in.",
+        "It ends with the next packet of the other direction.",
     ),
     (
         "The re-proof interval is over; this packet goes through the firewall and the routes again.",
