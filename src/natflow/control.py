@@ -141,8 +141,8 @@ class Control:
 
 
 def first_problems(problems: list[Problem], file: str) -> list[Problem]:
-    """As many as a reader can use, errors first, and how many more there are."""
-    ordered = sorted(problems, key=lambda problem: problem.severity != ERROR)
+    """As many as a reader can use, errors first, by line, and how many more there are."""
+    ordered = sorted(problems, key=lambda problem: (problem.severity != ERROR, problem.line))
     more = len(ordered) - PROBLEMS_MAX
     if more > 0:
         rest = Problem(ordered[PROBLEMS_MAX].severity, f"there are {more} more problems", file=file)
