@@ -29,8 +29,20 @@ FLOWS = 200
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     made = Lab(masquerade=True, settings={"idle_timeout": 600000})
+    # Idle UDP flows must outlast the tests on a slow machine, too.
+    made.r.sysctl(net__netfilter__nf_conntrack_udp_timeout=3600)
+    made.r.sysctl(net__netfilter__nf_conntrack_udp_timeout_stream=3600)
     yield made
     made.remove()
+
+
+@pytest.fixture(autouse=True)
+def restored(lab: Lab) -> Iterator[None]:
+    """No test's settings reach the next one."""
+    before = lab.kernel.config().settings
+    yield
+    if kmodule.loaded():
+        lab.kernel.configure(before)
 
 
 @pytest.fixture(scope="module")
@@ -78,28 +90,24 @@ def test_config_get_tells_what_the_module_is(lab: Lab) -> None:
 @pytest.mark.parametrize("name", uapi.SETTINGS)
 def test_every_setting_takes_its_limits_and_nothing_beyond(lab: Lab, name: str) -> None:
     """What the client refuses is sent past it, so that the kernel has to."""
-    before = lab.kernel.config().settings
     least, most = uapi.SETTINGS[name]
     attr = name.replace("_", "-")
     mask = {"exclude_mask": most} if name == "exclude_mark" else {}
-    try:
-        for value in (least, most):
-            lab.kernel.configure({**mask, name: value})
-            assert lab.kernel.config().settings[name] == value
-        changed = lab.kernel.config().settings
-        kind = {row[0]: row[1] for row in uapi.ATTRS["config"]}[attr]
-        top = {"u8": 0xFF, "u32": 0xFFFFFFFF}[kind]
-        for value in (least - 1, most + 1):
-            if not 0 <= value <= top:
-                continue
-            attrs = [("config", {"attrs": [("delay-pkts", 9), (attr, value)]})]
-            with pytest.raises(KernelError) as error:
-                lab.kernel._do("config-set", uapi.CMD_CONFIG_SET, attrs)
-            assert error.value.errno == errno.ERANGE
-            assert attr in str(error.value)
-            assert lab.kernel.config().settings == changed, "half of a request was applied"
-    finally:
-        lab.kernel.configure(before)
+    for value in (least, most):
+        lab.kernel.configure({**mask, name: value})
+        assert lab.kernel.config().settings[name] == value
+    changed = lab.kernel.config().settings
+    kind = {row[0]: row[1] for row in uapi.ATTRS["config"]}[attr]
+    top = {"u8": 0xFF, "u32": 0xFFFFFFFF}[kind]
+    for value in (least - 1, most + 1):
+        if not 0 <= value <= top:
+            continue
+        attrs = [("config", {"attrs": [("delay-pkts", 9), (attr, value)]})]
+        with pytest.raises(KernelError) as error:
+            lab.kernel._do("config-set", uapi.CMD_CONFIG_SET, attrs)
+        assert error.value.errno == errno.ERANGE
+        assert attr in str(error.value)
+        assert lab.kernel.config().settings == changed, "half of a request was applied"
 
 
 def test_settings_that_contradict_each_other(lab: Lab) -> None:

@@ -28,6 +28,9 @@ INVALID = COUNT - WILD - DUMPS
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
     made = Lab(masquerade=True, settings={"idle_timeout": 600000})
+    # Idle UDP flows must outlast the tests on a slow machine, too.
+    made.r.sysctl(net__netfilter__nf_conntrack_udp_timeout=3600)
+    made.r.sysctl(net__netfilter__nf_conntrack_udp_timeout_stream=3600)
     yield made
     made.remove()
 
