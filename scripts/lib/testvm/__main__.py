@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         kernel = kernels.get(options.kernel)
         chosen = accel.choose(options.accel, lambda: _kvm_works(kernel))
-        machine = qemu.Machine(kernel.vmlinux, chosen, options.memory, options.cpus)
+        machine = qemu.Machine(kernel.vmlinux, chosen, options.memory, options.cpus, options.append)
         return boot(kernel, machine, command, _environment(kernel, options.env), options.timeout)
     except (apt.AptError, ValueError, OSError) as error:
         paths.say(str(error))
@@ -172,6 +172,12 @@ def _parser() -> argparse.ArgumentParser:
         default="known",
         help="known (default): KVM if a probe boot since this machine started proved that it "
         "works, else software emulation; auto: probe if not done yet; tcg, kvm: just that",
+    )
+    add(
+        "--append",
+        default="",
+        metavar="WORDS",
+        help="more words for the kernel's command line, e.g. slub_debug=FZPU",
     )
     add("--env", action="append", default=[], metavar="NAME[=VALUE]", help="may be repeated")
     add("command", nargs=argparse.REMAINDER, metavar="COMMAND...")

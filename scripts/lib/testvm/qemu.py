@@ -28,12 +28,13 @@ APPEND = (
 
 @dataclass(frozen=True)
 class Machine:
-    """What to boot. `accel` is "tcg" or "kvm"; memory is in MiB."""
+    """What to boot. `accel` is "tcg" or "kvm"; memory is in MiB; `append` ends the command line."""
 
     vmlinux: Path
     accel: str = "tcg"
     memory: int = 1024
     cpus: int = 2
+    append: str = ""
 
 
 @dataclass
@@ -58,7 +59,8 @@ def command_line(machine: Machine, initrd: Path, console: Path, ports: list[int]
         *("-cpu", "max" if machine.accel == "tcg" else "host"),
         *("-smp", str(machine.cpus), "-m", str(machine.memory)),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
-        *("-kernel", str(machine.vmlinux), "-initrd", str(initrd), "-append", APPEND),
+        *("-kernel", str(machine.vmlinux), "-initrd", str(initrd)),
+        *("-append", f"{APPEND} {machine.append}".rstrip()),
         *("-serial", f"file:{console}"),
         # remap: files of several host file systems must not share an inode number, overlayfs
         # would take them for the same file.
