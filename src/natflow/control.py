@@ -119,6 +119,9 @@ class Control:
         have = kernel.config().settings
         wanted = settings.kernel()
         differs = {name: value for name, value in wanted.items() if have.get(name, value) != value}
+        pair = {name: wanted[name] for name in ("exclude_mark", "exclude_mask")}
+        if differs.keys() & pair.keys():
+            differs |= pair  # the module checks one against the other
         if differs:
             kernel.configure(differs)
 
