@@ -135,7 +135,7 @@ def _encode_elements(out: bytearray, values: list[Any] | tuple[Any, ...], depth:
 
 def _located(error: BlobError, step: str) -> BlobError:
     """`error` with one more step of the path to the value in front: `flows: [3]: src: ...`."""
-    return BlobError(f"{step}: {error}")
+    return BlobError(f"{step[:40]}: {error}")
 
 
 def _encode_value(out: bytearray, name: bytes, value: Any, depth: int) -> None:

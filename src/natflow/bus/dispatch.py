@@ -45,12 +45,16 @@ _KINDS: dict[int, tuple[tuple[type, ...], str]] = {
 
 
 def log(text: str) -> None:
-    """One line on stderr, where procd picks it up for syslog; a dead stderr is no reason to die."""
+    """One line on stderr, where procd picks it up for syslog; a dead stderr is no reason to die.
+
+    Some of it came from others: control characters become "?", and it ends at 500 characters.
+    """
+    line = "".join(char if char.isprintable() else "?" for char in text[:500])
     try:
-        sys.stderr.write(f"natflow: {text}\n")
+        sys.stderr.write(f"natflow: {line}\n")
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):
-        pass
+        return
 
 
 def check_methods(name: str, methods: Mapping[str, Method]) -> None:
@@ -75,7 +79,7 @@ def check_arguments(declared: Mapping[str, int], given: Mapping[str, Any]) -> di
     """
     for name, value in given.items():
         if name not in declared:
-            raise _invalid(declared, f"unknown argument {name!r}")
+            raise _invalid(declared, f"unknown argument {name[:40]!r}")
         types, kind = _KINDS[declared[name]]
         if not isinstance(value, types) or (
             isinstance(value, bool) and bool not in types and object not in types

@@ -415,7 +415,8 @@ class EmbeddedBus(Bus):
         if method is None:
             known = ", ".join(entry.methods)
             raise BusError(
-                Status.METHOD_NOT_FOUND, f"{entry.name} has no method {name}; it has {known}"
+                Status.METHOD_NOT_FOUND,
+                f"{entry.name} has no method {name[:40]}; it has {known}",
             )
         try:
             given = blob.decode(attributes.nested(Attr.DATA) or b"", ARGUMENT_ITEMS)

@@ -87,8 +87,9 @@ class Link:
 
     def interest(self) -> int:
         """What to poll for: no new work while the answers to the old one pile up."""
-        mask = select.POLLIN if self._channel.queued < BUSY else 0
-        return mask | (select.POLLOUT if self._channel.queued else 0)
+        if self._channel.queued >= BUSY:
+            return select.POLLOUT
+        return select.POLLIN | (select.POLLOUT if self._channel.queued else 0)
 
     def transfer(self, what: int) -> None:
         """Read and write as `what`, a result of select.poll, allows."""
@@ -201,11 +202,13 @@ class Link:
     # --- what comes in ---
 
     def work_off(self) -> bool:
-        """Handle what is here now, oldest first; True when there was anything."""
-        count = len(self._later) + len(
-            self._inbox
-        )  # not what comes meanwhile: others want their turn
-        for _ in range(count):
+        """Handle what is here now, oldest first; True when there was anything it could handle.
+
+        Stops while too many answers wait to be written; `interest` then waits for the peer to read.
+        """
+        handled = 0
+        count = len(self._later) + len(self._inbox)  # not what comes meanwhile: others want a turn
+        while handled < count and self._channel.queued < BUSY:
             if self._later:
                 message = self._later.popleft()
                 self._later_size -= len(message.body)
@@ -213,11 +216,12 @@ class Link:
                 message = self._inbox.popleft()
             else:
                 break
+            handled += 1
             if message.type == Type.INVOKE:
                 self._serve(self, message)
             else:
                 self._answered(message)
-        return count > 0
+        return handled > 0
 
     def _answered(self, message: Message) -> None:
         """Anything but a call. What we did not ask for (a late reply, a subscription) is of no
