@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from natflow import __version__
 from natflow.settings import OPTIONS, Settings, read
 from natflow.uci.embedded import Embedded
 
@@ -188,7 +189,9 @@ def test_defaults_leave_a_section_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
-@pytest.mark.parametrize("script", ["files/natflow.init", "files/natflow.defaults"])
+@pytest.mark.parametrize(
+    "script", ["files/natflow.init", "files/natflow.defaults", "package/natflow/test.sh"]
+)
 def test_shellcheck(script: str) -> None:
     """BusyBox's shell is dash with "local", which shellcheck 0.9 cannot be told in one word."""
     done = subprocess.run(
@@ -215,3 +218,29 @@ def test_programs_start(program: str) -> None:
     assert os.access(FILES / program, os.X_OK)
     first = (FILES / program).read_text(encoding="utf-8").splitlines()[0]
     assert first == "#!/usr/bin/python3"
+
+
+@needs_busybox
+def test_the_test_for_targets(tmp_path: Path) -> None:
+    """OpenWrt's own tests run test.sh on a target; here it runs on the tree."""
+    for program in ("natflow", "natflowd"):
+        wrapper = tmp_path / program
+        wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} {FILES}/{program} "$@"\n')
+        wrapper.chmod(0o755)
+    (tmp_path / "python3").symlink_to(sys.executable)
+    assert SHELL is not None
+
+    def run(version: str) -> int:
+        return subprocess.run(
+            [SHELL or "", "sh", str(TOP / "package/natflow/test.sh"), "natflow", version],
+            env={
+                "PATH": f"{tmp_path}:/usr/bin:/bin",
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            },
+            capture_output=True,
+            check=False,
+            timeout=60,
+        ).returncode
+
+    assert run(__version__) == 0
+    assert run("0.0.0") == 1

@@ -152,9 +152,9 @@ class Service:
 
     def tick(self) -> None:
         """Look at the module and, from time to time, at the others."""
-        if self.control.tick():
+        before = self._conflicts
+        if self.control.tick() or self.conflicts(CONFLICT_IDLE_SECONDS) != before:
             self.update()
-        self.conflicts(CONFLICT_IDLE_SECONDS)
 
     def _announce(self, word: str, sentence: str) -> None:
         if word != self._state:

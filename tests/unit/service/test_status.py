@@ -186,3 +186,17 @@ def test_luci_sees_the_text_of_an_error(tmp_path: Path) -> None:
     reply = bench.bus.request("luci.natflow", "query", filter={"colour": 1})
     assert list(reply) == ["error"]
     assert reply["error"].startswith(text)
+
+
+def test_a_conflict_that_appears_later_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody needs to ask: the daemon looks by itself from time to time."""
+    bench = Bench(tmp_path)
+    bench.write("config defaults\n\toption flow_offloading '1'\n", "firewall")
+    bench.service.tick()
+    assert bench.events("natflow.conflict") == [], "it is not asked for with every tick"
+    monkeypatch.setattr("natflow.service.CONFLICT_IDLE_SECONDS", 0.0)
+    bench.service.tick()
+    assert len(bench.events("natflow.conflict")) == 1
+    assert bench.events("natflow.state")[-1]["state"] == "conflict"
