@@ -17,6 +17,8 @@ import pytest
 from unit.cli.worlds import WORLDS
 
 from natflow import cli, host
+from natflow.kernel import reason_text
+from natflow.kernel.uapi import REASONS
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.txt"))
 
@@ -44,6 +46,12 @@ def quiet_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
     for name in ("MODULES", "CONTROL", "LEASES", "COMPATIBLE"):
         monkeypatch.setattr(host, name, nowhere)
     monkeypatch.setattr(host, "NFT", (nowhere,))
+    # The sentences of the reasons may be improved without a look at these files.
+    texts = tuple(
+        (f"The sentence of {name}, which goes on for some time.", f"The hint of {name}.")
+        for name in REASONS
+    )
+    monkeypatch.setattr(reason_text, "TEXT", texts)
     yield
 
 
