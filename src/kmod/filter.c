@@ -292,7 +292,9 @@ static bool match_ifindex(u32 ifindex, const struct natflow_flow *flow)
 	for (dir = 0; dir < IP_CT_DIR_MAX; dir++) {
 		const struct natflow_egress *egress = natflow_flow_egress(flow, dir);
 
-		/* The devices on the way in are those on the other direction's way out. */
+		if (READ_ONCE(natflow_flow_half((struct natflow_flow *)flow, dir)->iif) == ifindex)
+			return true;
+		/* The upper devices on the way in are those on the other direction's way out. */
 		for (i = 0; egress && i < ARRAY_SIZE(egress->path); i++)
 			if (egress->path[i] == ifindex)
 				return true;
