@@ -134,7 +134,8 @@ def iperf(ns: Netns, *arguments: str) -> dict[str, Any]:
 
 
 def mbps(result: dict[str, Any]) -> float:
-    return round(result["end"]["sum_received"]["bits_per_second"] / 1e6, 1)
+    rate: float = result["end"]["sum_received"]["bits_per_second"]
+    return round(rate / 1e6, 1)
 
 
 class Totals:

@@ -14,7 +14,9 @@ LARGEST_ERROR = 0.001
 
 def error(result: dict[str, Any], name: str) -> float:
     """Difference from what the endpoints sent, as a share of it."""
-    return abs(result[name] - result["sent_bytes"]) / float(result["sent_bytes"])
+    sent: int = result["sent_bytes"]
+    counted: int = result[name]
+    return abs(counted - sent) / sent
 
 
 def verdicts(result: dict[str, Any]) -> list[tuple[str, bool]]:
