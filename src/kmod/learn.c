@@ -100,7 +100,9 @@ static enum natflow_reason learn_egress(struct natflow_flow *flow, int dir, stru
 	enum natflow_reason reason;
 
 	egress = rcu_dereference_protected(half->egress, lockdep_is_held(&flow->lock));
-	if (egress && !READ_ONCE(egress->dead) && rcu_access_pointer(egress->dst) == skb_dst(skb))
+	if (egress && !READ_ONCE(egress->dead) &&
+	    rcu_access_pointer(egress->dst) == skb_dst(skb) &&
+	    egress->cookie == natflow_dst_cookie(skb_dst(skb)))
 		return NATFLOW_REASON_NONE;
 	egress = natflow_egress_get(flow->nn, skb, &reason);
 	if (!egress)

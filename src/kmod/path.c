@@ -73,6 +73,20 @@ enum natflow_reason natflow_dst_eligible(const struct dst_entry *dst)
 	return NATFLOW_REASON_NONE;
 }
 
+/**
+ * natflow_dst_cookie() - what dst_check() wants to see for a route that is valid now
+ * @dst: the route
+ *
+ * An IPv6 route keeps its object when its cookie changes: any route that is added close to it
+ * in the tree does that.
+ */
+u32 natflow_dst_cookie(const struct dst_entry *dst)
+{
+	if (dst->ops->family == AF_INET)
+		return 0;
+	return rt6_get_cookie(container_of(dst, struct rt6_info, dst));
+}
+
 /* Does a device between the route and the port look at packets itself? */
 static bool filtered(const struct net_device *dev)
 {
@@ -213,8 +227,8 @@ static enum natflow_reason resolve(struct natflow_egress *egress, struct dst_ent
 	} else {
 		header->h_proto = htons(ETH_P_IPV6);
 		egress->mtu = max_t(u32, ip6_dst_mtu_maybe_forward(dst, true), IPV6_MIN_MTU);
-		egress->cookie = rt6_get_cookie(container_of(dst, struct rt6_info, dst));
 	}
+	egress->cookie = natflow_dst_cookie(dst);
 	return walk(egress, dev);
 }
 
@@ -222,6 +236,7 @@ static bool usable(struct natflow_egress *egress, const struct dst_entry *dst,
 		   const struct in6_addr *nexthop, u8 family)
 {
 	return rcu_access_pointer(egress->dst) == dst && egress->family == family &&
+	       egress->cookie == natflow_dst_cookie(dst) &&
 	       ipv6_addr_equal(&egress->nexthop, nexthop) &&
 	       refcount_inc_not_zero(&egress->users);
 }

@@ -77,5 +77,6 @@ void natflow_egress_put(struct natflow_egress *egress);
 void natflow_egress_kill(struct natflow_net *nn, const struct natflow_egress_match *match);
 void natflow_egress_recheck(struct natflow_net *nn);
 enum natflow_reason natflow_dst_eligible(const struct dst_entry *dst);
+u32 natflow_dst_cookie(const struct dst_entry *dst);
 
 #endif /* NATFLOW_PATH_H */
