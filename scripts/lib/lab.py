@@ -22,10 +22,11 @@ import socket
 import time
 from dataclasses import dataclass
 
+from netns import Netns
+
 from natflow.kernel.client import Kernel
 from natflow.kernel.filters import FlowTuple
 from natflow.kernel.records import Flow
-from netns import Netns
 
 VLAN_ID = 77
 CLIENT4, CLIENT6 = "192.168.77.2", "fd77::2"

@@ -16,9 +16,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from lab import WAN4, WAN6, Lab
+from vm.craft import ACK, PSH, SYN, TCP, Frame, Packet, Wire, device_mac
+
 from natflow.kernel.filters import FlowTuple
 from natflow.kernel.records import Flow
-from vm.craft import ACK, ETH_P_IP, ETH_P_IPV6, PSH, SYN, TCP, Frame, Packet, Wire, device_mac
 
 OUT, BACK = 0, 1
 KINDS = ("routed", "masqueraded", "dnat")

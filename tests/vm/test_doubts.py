@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from lab import SERVER4, VLAN_ID, WAN4, Lab, Pair, fast_packets, ping
-from natflow.kernel.records import Path
 from vm.craft import ETH_LEN, NEEDS_CSUM, Frame, Offload, Packet, Wire, device_mac
+
+from natflow.kernel.records import Path
 
 
 @contextmanager
