@@ -74,7 +74,8 @@ void natflow_port_add(struct natflow_net *nn, struct net_device *dev)
 		return;
 	/*
 	 * After its end was told, other listeners still take it from its bridge or bond, which is
-	 * an event too. It is not in the list any more then, nor when it moves to another namespace.
+	 * an event too. It is not in the list any more then, nor when it moves to another
+	 * namespace.
 	 */
 	if (__dev_get_by_index(nn->net, dev->ifindex) != dev)
 		return;
