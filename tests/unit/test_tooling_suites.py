@@ -43,12 +43,16 @@ def test_last_line() -> None:
 
 def test_named_tests_replace_the_folder() -> None:
     run = suites.Run("6.1", ["-k", "uci"], explicit=True)
-    assert run.suite("unit") == ["tests/unit", "-k", "uci"]
+    assert run.suite("unit") == ["tests/unit", "tests/fuzz", "-k", "uci"]
+    assert run.suite("vm") == ["tests/vm", "-k", "uci"]
     run = suites.Run("6.1", ["tests/unit/test_tooling_suites.py::test_last_line"], explicit=True)
     assert run.suite("unit") == ["tests/unit/test_tooling_suites.py::test_last_line"]
 
 
-def test_missing_folder_fails_only_who_asks_for_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_folder_fails_only_who_asks_for_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(suites.SUITES, "nonsense", ["tests/nonsense"])
     for explicit, failed in ((True, 1), (False, 0)):
         run = suites.Run("6.1", [], explicit=explicit)
         assert run.suite("nonsense") is None
