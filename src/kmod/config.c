@@ -66,6 +66,11 @@ int natflow_config_check_parameters(void)
 		       limits[i].min, limits[i].max);
 		return -EINVAL;
 	}
+	if (exclude_mark & ~exclude_mask) {
+		pr_err("parameter exclude_mark=%#x: has bits outside exclude_mask=%#x\n",
+		       exclude_mark, exclude_mask);
+		return -EINVAL;
+	}
 	return 0;
 }
 
