@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fuzz.ubus_frames import Frame, Frames, is_one, is_whole
+from fuzz.ubus_frames import Frame, Frames, is_broken, is_one
 from unit.bus.brokers import SOURCE, RunningBroker
 from unit.bus.rawclient import RawClient, RawPeer, content, invocation
 
@@ -80,24 +80,24 @@ class Fuzzer:
         self.sent = 0
 
     def throw(self, frame: Frame) -> str:
-        """Send a frame: "closed", "status N", "silence" or (more was expected) "incomplete"."""
+        """Send a frame: "closed", "status N", "silence", or "left open" when more must follow."""
         if self.client is None or self.sent == 200:  # objects pile up on one connection
             self.drop()
             self.client = RawClient(self.path)
         self.sent += 1
         try:
             self.client.send_bytes(frame.data)
-            if not is_whole(frame.data):
-                return "incomplete"
+            if is_broken(frame.data):
+                assert self.client.is_closed(10), f"still open after {frame}"
+                raise EOFError
+            if not is_one(frame.data):
+                self.drop()
+                return "left open"
             self.client.send(Type.PING, seq=PING_SEQ)
             return self._outcome(frame)
         except (EOFError, OSError):
-            self.client.close()
-            self.client = None
+            self.drop()
             return "closed"
-        finally:
-            if not is_one(frame.data):
-                self.drop()  # the broker is out of step with us, as it must be
 
     def _outcome(self, frame: Frame) -> str:
         assert self.client is not None
@@ -106,7 +106,7 @@ class Fuzzer:
         statuses: list[int] = []
         pong = False
         deadline = time.monotonic() + 10
-        while not pong or (asks and is_one(frame.data) and not statuses):
+        while not pong or (asks and not statuses):
             assert time.monotonic() < deadline, f"no answer to {frame}"
             self.client.pump(deadline - time.monotonic())
             for message in self.client.waiting:

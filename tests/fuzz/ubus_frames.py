@@ -214,16 +214,16 @@ def _nest(levels: int) -> bytes:
     return (0x82000000 + size).to_bytes(4, "big") + b"\0\6filter\0\0\0\0" + b"".join(heads)
 
 
-def is_whole(data: bytes) -> bool:
-    """Whether a receiver can tell that the frame is complete, or broken, without more bytes."""
+def is_broken(data: bytes) -> bool:
+    """Whether the head alone tells a receiver that this is no frame."""
     if len(data) < 12:
         return False
     word = int.from_bytes(data[8:12], "big")
-    if data[0] or word >> 24 or word & 3 or not 4 <= word <= wire.MAX_MESSAGE:
-        return True  # broken already
-    return len(data) >= 8 + word
+    return bool(data[0] or word >> 24 or word & 3) or not 4 <= word <= wire.MAX_MESSAGE
 
 
 def is_one(data: bytes) -> bool:
-    """Whether a receiver sees this and nothing more in it: no rest that starts another frame."""
-    return is_whole(data) and len(data) == 8 + (int.from_bytes(data[8:12], "big") & 0xFFFFFF)
+    """Whether a receiver sees one frame, and neither waits for more nor has something left over."""
+    if len(data) < 12 or is_broken(data):
+        return False
+    return data[8:12] == (len(data) - 8).to_bytes(4, "big")
