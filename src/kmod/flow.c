@@ -339,12 +339,16 @@ static void drop_egress(struct natflow_flow *flow)
 	}
 }
 
-/*
+/**
+ * natflow_flow_forget_window() - let conntrack take the window from the next segments
+ * @flow: the flow
+ *
  * Conntrack did not see the segments we forwarded: what it remembers of the window is old, and
  * must not be held against the next ones (the RST check of nf_conntrack_proto_tcp.c).
  */
-static void forget_window(struct nf_conn *ct)
+void natflow_flow_forget_window(const struct natflow_flow *flow)
 {
+	struct nf_conn *ct = flow->ct;
 	int dir;
 
 	if (nf_ct_protonum(ct) != IPPROTO_TCP)
@@ -365,7 +369,7 @@ static void forget_window(struct nf_conn *ct)
 void natflow_flow_refuse(struct natflow_flow *flow, enum natflow_reason reason)
 {
 	if (flow->reason == NATFLOW_REASON_NONE)
-		forget_window(flow->ct);
+		natflow_flow_forget_window(flow);
 	drop_egress(flow);
 	flow->reason = reason;
 }

@@ -192,6 +192,7 @@ struct natflow_flow *natflow_flow_create(struct natflow_net *nn, struct nf_conn 
 					 enum natflow_reason *reason);
 bool natflow_flow_remove(struct natflow_flow *flow);
 void natflow_flow_account(struct natflow_flow *flow);
+void natflow_flow_forget_window(const struct natflow_flow *flow);
 void natflow_flow_refuse(struct natflow_flow *flow, enum natflow_reason reason);
 enum natflow_state natflow_flow_state(const struct natflow_flow *flow);
 u32 natflow_flow_idle(const struct natflow_flow *flow);

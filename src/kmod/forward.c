@@ -33,12 +33,14 @@
  * @l4_offset: transport header behind the network header
  * @l4_len: bytes of the transport header that may be rewritten
  * @closing: TCP segment with SYN, FIN or RST, or without ACK
+ * @reset: TCP segment with RST
  */
 struct packet {
 	unsigned int	len;
 	unsigned int	l4_offset;
 	unsigned int	l4_len;
 	bool		closing;
+	bool		reset;
 };
 
 /* Reads the transport header; gives the ports that start both headers. */
@@ -54,6 +56,7 @@ static enum natflow_reason parse_l4(struct sk_buff *skb, u8 proto, struct packet
 		return NATFLOW_REASON_MALFORMED;
 	*ports = (__be16 *)(skb->data + packet->l4_offset);
 	packet->closing = false;
+	packet->reset = false;
 	if (proto == IPPROTO_TCP) {
 		const struct tcphdr *tcp = (const struct tcphdr *)*ports;
 
@@ -61,6 +64,7 @@ static enum natflow_reason parse_l4(struct sk_buff *skb, u8 proto, struct packet
 			return NATFLOW_REASON_MALFORMED;
 		/* One without ACK is not valid here (RFC 9293, 3.10.7.4): conntrack drops it. */
 		packet->closing = tcp->syn || tcp->fin || tcp->rst || !tcp->ack;
+		packet->reset = tcp->rst;
 	} else {
 		unsigned int len = ntohs(((const struct udphdr *)*ports)->len);
 
@@ -311,6 +315,9 @@ static const struct natflow_egress *prepare(struct natflow_net *nn, struct sk_bu
 	/* Learning, or refused: the learning hook tells why. */
 	if (!egress)
 		return NULL;
+	/* Else conntrack may take it for one from outside the window, and stay ESTABLISHED. */
+	if (packet->reset)
+		natflow_flow_forget_window(flow);
 	reason = check(nn, skb, packet, half, flow, egress);
 	if (!reason && !make_writable(skb, packet, egress))
 		reason = NATFLOW_REASON_NO_MEMORY;
