@@ -25,7 +25,7 @@ from fuzz.ubus_frames import Frame, Frames, is_broken, is_one
 from unit.bus.brokers import SOURCE, RunningBroker
 from unit.bus.rawclient import RawClient, RawPeer, content, invocation
 
-from natflow.bus import TABLE, Method, embedded, wire
+from natflow.bus import TABLE, Method, Status, embedded, wire
 from natflow.bus.embedded import EmbeddedBus
 from natflow.bus.wire import Attr, Type
 
@@ -33,6 +33,7 @@ SEED = int(os.environ.get("NATFLOW_FUZZ_SEED", "20261120"))
 FRAMES = int(os.environ.get("NATFLOW_FUZZ_FRAMES", "10000"))
 GROWTH_KB = 16 << 10
 PING_SEQ = 0xFFFF
+DEFECT = f"status {Status.UNKNOWN_ERROR}"  # what a handler's or our own failure is answered with
 
 
 def rss_kb(pid: int) -> int:
@@ -128,9 +129,9 @@ class Fuzzer:
 
 
 def test_the_broker_and_the_object_behind_it(
+    capfd: pytest.CaptureFixture[str],  # first, so that it sees what the processes complain of
     broker: RunningBroker,
     server: subprocess.Popen[str],
-    capfd: pytest.CaptureFixture[str],
 ) -> None:
     assert broker.process is not None
     print(f"seed {SEED}, {FRAMES} frames")
@@ -151,6 +152,7 @@ def test_the_broker_and_the_object_behind_it(
         frame = source.next()
         outcome = fuzzer.throw(frame)
         seen[frame.kind, outcome] += 1
+        assert outcome != DEFECT, f"frame {number}: {frame}"
         if frame.certain:
             good = outcome == "closed" or (outcome > "status 0" and outcome.startswith("status"))
             assert good, f"frame {number}: {outcome} for {frame}"
@@ -269,6 +271,7 @@ def test_a_serving_client_on_a_hostile_bus(
         frame = source.next()
         outcome = bus.throw(frame)
         seen[frame.kind, outcome] += 1
+        assert outcome != DEFECT, f"frame {number}: {frame}"
         to_us = frame.data[1:2] == bytes([Type.INVOKE]) and frame.data[16:20] == TARGET.to_bytes(4)
         if frame.certain and to_us:
             assert outcome not in ("status 0", "silence"), f"frame {number}: {outcome} for {frame}"
