@@ -16,12 +16,16 @@ class RunningBroker:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.log_path = Path(f"{path}.log")
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, *options: str) -> None:
         command = [sys.executable, "-m", "natflow.bus.broker", "--socket", self.path, *options]
         environment = {**os.environ, "PYTHONPATH": os.fspath(SOURCE)}
-        self.process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        with open(self.log_path, "a") as log:
+            self.process = subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
+            )
         assert self.process.stdout is not None
         assert self.process.stdout.readline() == f"listening on {self.path}\n"
 
