@@ -33,11 +33,17 @@ def socket_path() -> Iterator[str]:
 
 
 @pytest.fixture
-def broker(socket_path: str) -> Iterator[RunningBroker]:
+def unstarted(socket_path: str) -> Iterator[RunningBroker]:
+    """A broker to be started by the test; stopped at the latest when that ends."""
     running = RunningBroker(socket_path)
-    running.start()
     yield running
     running.stop()
+
+
+@pytest.fixture
+def broker(unstarted: RunningBroker) -> RunningBroker:
+    unstarted.start()
+    return unstarted
 
 
 def _fork(body: Callable[[], None]) -> int:

@@ -467,26 +467,24 @@ def test_the_socket_is_private(broker: RunningBroker) -> None:
     assert stat.S_IMODE(mode) == 0o600
 
 
-def test_the_mode_can_be_chosen(socket_path: str) -> None:
-    running = RunningBroker(socket_path)
-    running.start("--mode", "666")
-    assert stat.S_IMODE(os.stat(socket_path).st_mode) == 0o666
-    running.stop()
+def test_the_mode_can_be_chosen(unstarted: RunningBroker) -> None:
+    unstarted.start("--mode", "666")
+    assert stat.S_IMODE(os.stat(unstarted.path).st_mode) == 0o666
 
 
-def test_a_dead_socket_is_replaced_and_a_live_one_is_not(socket_path: str) -> None:
+def test_a_dead_socket_is_replaced_and_a_live_one_is_not(
+    socket_path: str, unstarted: RunningBroker
+) -> None:
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(socket_path)
     dead.close()
-    running = RunningBroker(socket_path)
-    running.start()
+    unstarted.start()
     second = _run_broker(socket_path)
     assert second.returncode == 1
     assert second.stderr == f"cannot listen on {socket_path}: a bus is running there already\n"
     client = RawClient(socket_path)
     assert client.ask(Type.PING)[0] == 0
     client.close()
-    running.stop()
 
 
 def test_a_file_that_is_no_socket_is_left_alone(socket_path: str) -> None:
@@ -517,13 +515,14 @@ def test_bad_options_are_refused(socket_path: str, options: list[str]) -> None:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody else")
 @pytest.mark.parametrize(("options", "welcome"), [([], False), (["--allow", "65534"], True)])
-def test_other_users_are_refused(socket_path: str, options: list[str], welcome: bool) -> None:
-    os.chmod(os.path.dirname(socket_path), 0o755)
-    running = RunningBroker(socket_path)
-    running.start("--mode", "666", *options)  # the file lets them pass: the broker must not
+def test_other_users_are_refused(
+    unstarted: RunningBroker, options: list[str], welcome: bool
+) -> None:
+    os.chmod(os.path.dirname(unstarted.path), 0o755)
+    unstarted.start("--mode", "666", *options)  # the file lets them pass: the broker must not
     script = "import socket,sys; s=socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
     done = subprocess.run(
-        ["/usr/bin/env", "python3", "-c", script + "print(len(s.recv(12)))", socket_path],
+        ["/usr/bin/env", "python3", "-c", script + "print(len(s.recv(12)))", unstarted.path],
         user=65534,
         group=65534,
         extra_groups=[],
@@ -532,4 +531,3 @@ def test_other_users_are_refused(socket_path: str, options: list[str], welcome: 
         check=True,
     )
     assert done.stdout == ("12\n" if welcome else "0\n")
-    running.stop()

@@ -473,13 +473,17 @@ def test_closing_leaves_the_bus(subject: Subject, caller: EmbeddedBus) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_bus_comes_and_goes(
-    backend: str, socket_path: str, meanwhile: Meanwhile, capfd: pytest.CaptureFixture[str]
+    backend: str,
+    socket_path: str,
+    unstarted: RunningBroker,
+    meanwhile: Meanwhile,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """Started before the bus, and through restarts of it: back within 2 s, with everything.
 
     On our broker: a real ubusd is not ours to restart.
     """
-    broker = RunningBroker(socket_path)
+    broker = unstarted
     bus = open_bus(socket_path, backend)
     assert not is_up(bus)
     events: list[str] = []
@@ -516,5 +520,4 @@ def test_the_bus_comes_and_goes(
             assert caught.value.status == Status.CONNECTION_FAILED
     finally:
         bus.close()
-        broker.stop()
     assert capfd.readouterr().err.count(f"lost the bus at {socket_path}") == 3
