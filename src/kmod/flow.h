@@ -111,6 +111,8 @@ struct natflow_counter {
 	atomic64_t	packets;
 	atomic64_t	bytes;
 	u32		seen;		/* jiffies */
+	u32		end;		/* sequence number behind the last TCP segment */
+	u32		ack;		/* its acknowledgment number */
 } ____cacheline_aligned;
 
 #define NATFLOW_FLOW_DEAD	0	/* removed from the table */

@@ -34,6 +34,9 @@
  * @l4_len: bytes of the transport header that may be rewritten
  * @closing: TCP segment with SYN, FIN or RST, or without ACK
  * @reset: TCP segment with RST
+ * @seq: sequence number of a TCP segment
+ * @end: sequence number behind its payload
+ * @ack: its acknowledgment number
  */
 struct packet {
 	unsigned int	len;
@@ -41,6 +44,9 @@ struct packet {
 	unsigned int	l4_len;
 	bool		closing;
 	bool		reset;
+	u32		seq;
+	u32		end;
+	u32		ack;
 };
 
 /* Reads the transport header; gives the ports that start both headers. */
@@ -57,6 +63,8 @@ static enum natflow_reason parse_l4(struct sk_buff *skb, u8 proto, struct packet
 	*ports = (__be16 *)(skb->data + packet->l4_offset);
 	packet->closing = false;
 	packet->reset = false;
+	packet->end = 0;
+	packet->ack = 0;
 	if (proto == IPPROTO_TCP) {
 		const struct tcphdr *tcp = (const struct tcphdr *)*ports;
 
@@ -65,6 +73,9 @@ static enum natflow_reason parse_l4(struct sk_buff *skb, u8 proto, struct packet
 		/* One without ACK is not valid here (RFC 9293, 3.10.7.4): conntrack drops it. */
 		packet->closing = tcp->syn || tcp->fin || tcp->rst || !tcp->ack;
 		packet->reset = tcp->rst;
+		packet->seq = ntohl(tcp->seq);
+		packet->end = packet->seq + packet->len - packet->l4_offset - tcp->doff * 4;
+		packet->ack = ntohl(tcp->ack_seq);
 	} else {
 		unsigned int len = ntohs(((const struct udphdr *)*ports)->len);
 
@@ -276,18 +287,21 @@ static void rewrite6(struct sk_buff *skb, const struct packet *packet,
 	iph->hop_limit--;
 }
 
-static void count(struct natflow_net *nn, struct natflow_flow *flow, int dir, unsigned int len)
+static void count(struct natflow_net *nn, struct natflow_flow *flow, int dir,
+		  const struct packet *packet)
 {
 	struct natflow_counter *counter = &flow->count[dir];
 	u32 now = (u32)jiffies;
 
 	atomic64_inc(&counter->packets);
-	atomic64_add(len, &counter->bytes);
+	atomic64_add(packet->len, &counter->bytes);
 	if (READ_ONCE(counter->seen) != now)
 		WRITE_ONCE(counter->seen, now);
+	WRITE_ONCE(counter->end, packet->end);
+	WRITE_ONCE(counter->ack, packet->ack);
 	/* One for a super-packet, as conntrack itself counts it. */
-	nf_ct_acct_update(flow->ct, dir, len);
-	natflow_count_engine(nn, NATFLOW_ENGINE_SOFTWARE, 1, len);
+	nf_ct_acct_update(flow->ct, dir, packet->len);
+	natflow_count_engine(nn, NATFLOW_ENGINE_SOFTWARE, 1, packet->len);
 }
 
 /* The slow path's turn: the learning hook will want to know where the packet came in. */
@@ -303,6 +317,18 @@ static unsigned int slow6(const struct sk_buff *skb, const struct natflow_key6 *
 	return NF_ACCEPT;
 }
 
+/*
+ * Conntrack takes a reset that does not fit what it remembers for a forged one (RFC 5961), and
+ * would keep the connection ESTABLISHED. It has not seen our segments, so those that do fit are
+ * recognised here as it would: acknowledged last by the other side, or right behind the last
+ * segment of the same side.
+ */
+static bool reset_fits(const struct natflow_flow *flow, int dir, const struct packet *packet)
+{
+	return packet->seq == READ_ONCE(flow->count[!dir].ack) ||
+	       packet->seq == READ_ONCE(flow->count[dir].end);
+}
+
 /* Everything between a known tuple and the way out; NULL leaves the packet as it was. */
 static const struct natflow_egress *prepare(struct natflow_net *nn, struct sk_buff *skb,
 					    const struct packet *packet,
@@ -315,8 +341,7 @@ static const struct natflow_egress *prepare(struct natflow_net *nn, struct sk_bu
 	/* Learning, or refused: the learning hook tells why. */
 	if (!egress)
 		return NULL;
-	/* Else conntrack may take it for one from outside the window, and stay ESTABLISHED. */
-	if (packet->reset)
+	if (packet->reset && reset_fits(flow, half->dir, packet))
 		natflow_flow_forget_window(flow);
 	reason = check(nn, skb, packet, half, flow, egress);
 	if (!reason && !make_writable(skb, packet, egress))
@@ -335,10 +360,10 @@ static unsigned int refuse(struct natflow_net *nn, enum natflow_reason reason)
 	return NF_ACCEPT;
 }
 
-static unsigned int send(struct natflow_net *nn, struct sk_buff *skb, struct natflow_flow *flow,
-			 int dir, const struct natflow_egress *egress)
+static unsigned int send(struct natflow_net *nn, struct sk_buff *skb, const struct packet *packet,
+			 struct natflow_flow *flow, int dir, const struct natflow_egress *egress)
 {
-	count(nn, flow, dir, skb->len);
+	count(nn, flow, dir, packet);
 	natflow_xmit(skb, egress, &flow->proof[dir]);
 	return NF_STOLEN;
 }
@@ -363,7 +388,7 @@ static unsigned int forward4(struct natflow_net *nn, struct sk_buff *skb)
 	if (!egress)
 		return slow4(skb, &key);
 	rewrite4(skb, &packet, container_of(half, struct natflow_half4, half));
-	return send(nn, skb, flow, half->dir, egress);
+	return send(nn, skb, &packet, flow, half->dir, egress);
 }
 
 static unsigned int forward6(struct natflow_net *nn, struct sk_buff *skb)
@@ -386,7 +411,7 @@ static unsigned int forward6(struct natflow_net *nn, struct sk_buff *skb)
 	if (!egress)
 		return slow6(skb, &key);
 	rewrite6(skb, &packet, container_of(half, struct natflow_half6, half));
-	return send(nn, skb, flow, half->dir, egress);
+	return send(nn, skb, &packet, flow, half->dir, egress);
 }
 
 /**
