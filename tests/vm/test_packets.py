@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from lab import LAN4, LAN6, WAN4, WAN6, Lab
@@ -29,6 +30,7 @@ from vm.craft import (
 from vm.ghosts import BACK, OUT, RULES, GhostFlow, Ghosts
 
 SIDES = pytest.mark.parametrize("side", [OUT, BACK], ids=["out", "back"])
+TCP_CONNTRACK_ESTABLISHED = 3  # include/uapi/linux/netfilter/nf_conntrack_tcp.h
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 PROTOCOLS = pytest.mark.parametrize("proto", [UDP, TCP], ids=["udp", "tcp"])
 SMALL_MTU = 1400
@@ -328,3 +330,15 @@ def test_tcp_flags(ghosts: Ghosts, version: int, flags: int) -> None:
         assert len(came) == (flags == SYN)
         assert flow.fast(OUT) == fast + 1, "only the segment after it is fast"
     assert kernel.stats().reason_packets["tcp-flags"] == counted + 1
+
+
+@VERSIONS
+def test_forged_reset(ghosts: Ghosts, version: int) -> None:
+    """A reset from outside the window (RFC 5961) ends neither the connection nor the flow."""
+    flow = ghosts.flow(version, TCP, "masqueraded")
+    flow.prime()
+    forged = flow.packet(OUT, flags=RST | ACK)
+    flow.everything(OUT, [replace(forged, seq=(forged.seq + 100_000) % (1 << 32))])
+    explained = flow.lab.kernel.explain(flow.tuple_)
+    assert explained.state == "software", explained
+    assert explained.flow is not None and explained.flow.tcp_state == TCP_CONNTRACK_ESTABLISHED
