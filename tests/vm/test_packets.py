@@ -90,10 +90,11 @@ def test_ttl_one(ghosts: Ghosts, version: int, side: int) -> None:
 
 
 @SIDES
+@PROTOCOLS
 @VERSIONS
-def test_fragments(ghosts: Ghosts, version: int, side: int) -> None:
-    """A datagram in fragments arrives whole, translated, with a right checksum."""
-    flow = ghosts.flow(version, UDP, "masqueraded")
+def test_fragments(ghosts: Ghosts, version: int, proto: int, side: int) -> None:
+    """What was sent in fragments arrives whole, translated, with a right checksum."""
+    flow = ghosts.flow(version, proto, "masqueraded")
     packet = flow.packet(side, payload=bytes(range(256)) * 12 + b"odd", frag=0)
     cut = fragments(packet.ip(), 1200, 0x1234)
     assert len(cut) == 3
