@@ -321,12 +321,14 @@ static unsigned int slow6(const struct sk_buff *skb, const struct natflow_key6 *
  * Conntrack takes a reset that does not fit what it remembers for a forged one (RFC 5961), and
  * would keep the connection ESTABLISHED. It has not seen our segments, so those that do fit are
  * recognised here as it would: acknowledged last by the other side, or right behind the last
- * segment of the same side.
+ * segment of the same side. A direction that was never fast has nothing to compare with.
  */
 static bool reset_fits(const struct natflow_flow *flow, int dir, const struct packet *packet)
 {
-	return packet->seq == READ_ONCE(flow->count[!dir].ack) ||
-	       packet->seq == READ_ONCE(flow->count[dir].end);
+	const struct natflow_counter *own = &flow->count[dir], *other = &flow->count[!dir];
+
+	return (atomic64_read(&other->packets) && packet->seq == READ_ONCE(other->ack)) ||
+	       (atomic64_read(&own->packets) && packet->seq == READ_ONCE(own->end));
 }
 
 /* Everything between a known tuple and the way out; NULL leaves the packet as it was. */

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from lab import SERVER4, VLAN_ID, WAN4, Lab, Pair, fast_packets, ping
-from vm.craft import ETH_LEN, NEEDS_CSUM, Frame, Offload, Packet, Wire, device_mac
+from vm.craft import ETH_LEN, NEEDS_CSUM, RST, TCP, Frame, Offload, Packet, Wire, device_mac
 
 from natflow.kernel.records import Path
 
@@ -135,3 +135,19 @@ def test_tag_of_another_protocol() -> None:
         counted = lab.kernel.stats().reason_packets["ingress"]
         assert not arrives(0x88A8, b"service tag")
         assert lab.kernel.stats().reason_packets["ingress"] == counted + 1
+
+
+def test_reset_before_the_first_fast_segment() -> None:
+    """Nothing is known of the sequence numbers yet: zero is not one that fits."""
+    with network(settings={"sample_interval": 10000}) as lab:
+        pair = lab.tcp()
+        flow = lab.flow(pair)
+        assert flow is not None and fast_packets(flow) == 0 and flow.state == "software"
+        sender = Wire(lab.c, "lan")
+        reset = replace(template(pair), proto=TCP, flags=RST, seq=0, ack=0)
+        sender.send(reset.frame(device_mac(lab.r, "lan"), sender.mac))
+        time.sleep(0.2)
+        assert "ESTABLISHED" in lab.r.conntrack("-L", "-p", "tcp")
+        ping(pair, 5)
+        sender.close()
+        pair.close()
