@@ -168,10 +168,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--cpus", type=_positive, default=2, metavar="N", help="default: 2")
     add(
         "--accel",
-        choices=("known", "auto", "tcg", "kvm"),
+        choices=("known", "auto", "tcg", "icount", "kvm"),
         default="known",
         help="known (default): KVM if a probe boot since this machine started proved that it "
-        "works, else software emulation; auto: probe if not done yet; tcg, kvm: just that",
+        "works, else software emulation; auto: probe if not done yet; tcg, kvm: just that; icount: "
+        "software emulation of one processor, on whose clock an instruction takes a nanosecond",
     )
     add(
         "--append",

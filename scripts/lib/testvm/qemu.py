@@ -28,7 +28,11 @@ APPEND = (
 
 @dataclass(frozen=True)
 class Machine:
-    """What to boot. `accel` is "tcg" or "kvm"; memory is in MiB; `append` ends the command line."""
+    """What to boot.
+
+    `accel` is "tcg", "kvm", or "icount": software emulation with one processor, on whose clock
+    each instruction takes a nanosecond. memory is in MiB; `append` ends the command line.
+    """
 
     vmlinux: Path
     accel: str = "tcg"
@@ -53,11 +57,16 @@ class Outcome:
 
 def command_line(machine: Machine, initrd: Path, console: Path, ports: list[int]) -> list[str]:
     """QEMU's arguments; `ports` are the sockets behind the guest's virtio ports 1, 2, ..."""
-    accel = {"tcg": "tcg,thread=multi,tb-size=256", "kvm": "kvm"}[machine.accel]
+    accel = {
+        "tcg": "tcg,thread=multi,tb-size=256",
+        "icount": "tcg,thread=single,tb-size=256",
+        "kvm": "kvm",
+    }[machine.accel]
+    cpus = 1 if machine.accel == "icount" else machine.cpus
     line = [
         *("qemu-system-x86_64", "-M", "pc,usb=off,vmport=off", "-accel", accel),
-        *("-cpu", "max" if machine.accel == "tcg" else "host"),
-        *("-smp", str(machine.cpus), "-m", str(machine.memory)),
+        *("-cpu", "host" if machine.accel == "kvm" else "max"),
+        *("-smp", str(cpus), "-m", str(machine.memory)),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-kernel", str(machine.vmlinux), "-initrd", str(initrd)),
         *("-append", f"{APPEND} {machine.append}".rstrip()),
@@ -69,6 +78,9 @@ def command_line(machine: Machine, initrd: Path, console: Path, ports: list[int]
         *("-device", "virtio-9p-pci,fsdev=host,mount_tag=host"),
         *("-device", "virtio-serial-pci"),
     ]
+    if machine.accel == "icount":
+        # sleep=off: an idle guest does not wait for the host's clock.
+        line += ["-icount", "shift=0,sleep=off"]
     for number, fd in enumerate(ports, start=1):
         line += ["-chardev", f"socket,id=port{number},fd={fd}"]
         line += ["-device", f"virtserialport,chardev=port{number},nr={number}"]
