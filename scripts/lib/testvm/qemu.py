@@ -79,8 +79,8 @@ def command_line(machine: Machine, initrd: Path, console: Path, ports: list[int]
         *("-device", "virtio-serial-pci"),
     ]
     if machine.accel == "icount":
-        # sleep=off: an idle guest does not wait for the host's clock.
-        line += ["-icount", "shift=0,sleep=off"]
+        # An idle guest goes on with the host's clock: else every wait for a file would time out.
+        line += ["-icount", "shift=0,sleep=on"]
     for number, fd in enumerate(ports, start=1):
         line += ["-chardev", f"socket,id=port{number},fd={fd}"]
         line += ["-device", f"virtserialport,chardev=port{number},nr={number}"]
