@@ -240,8 +240,10 @@ out:
 
 static int control_open(struct inode *inode, struct file *file)
 {
-	file->private_data = kzalloc(sizeof(struct answer), GFP_KERNEL);
-	return file->private_data ? 0 : -ENOMEM;
+	struct answer *answer = kzalloc(sizeof(*answer), GFP_KERNEL);
+
+	file->private_data = answer;
+	return answer ? 0 : -ENOMEM;
 }
 
 static int control_release(struct inode *inode, struct file *file)
