@@ -206,6 +206,8 @@ class Ghosts:
         )
         # Random headers are no window that conntrack would believe in.
         lab.r.sysctl(net__netfilter__nf_conntrack_tcp_be_liberal=1)
+        # Every error counts. (A rate limit of 0 would use up the tokens of other limits.)
+        lab.r.sysctl(net__ipv4__icmp_ratemask=0, net__ipv6__icmp__ratelimit=0)
 
     def flow(self, version: int, proto: int, kind: str) -> GhostFlow:
         """Opens a connection of a kind; it is accelerated when this returns."""

@@ -32,11 +32,11 @@ def accelerated(lab: Lab, pair: Pair) -> None:
 
 
 def is_fast_again(lab: Lab, pair: Pair) -> None:
-    """At most the next packets are slow."""
+    """After the next packets only those are slow that prove each direction anew."""
     ping(pair, 3)
     before = fast_packets(lab.flow(pair))
-    ping(pair, 5)
-    assert fast_packets(lab.flow(pair)) == before + 10
+    ping(pair, 10)
+    assert fast_packets(lab.flow(pair)) >= before + 18
 
 
 def flush_input(pair: Pair) -> None:
