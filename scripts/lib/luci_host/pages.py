@@ -98,8 +98,13 @@ def view_page(
 <script>L = new LuCI({written});</script>
 <div id="view"><div class="spinning">…</div><script>
 L.require('ui').then(function(ui) {{ ui.instantiateView({view}); }});</script></div></div>
+<ul id="modemenu" style="display:none"></ul>
 <script>L.require('menu-bootstrap');</script>"""
-    return frame(str(node.get("title", "LuCI")), body, language, dark)
+    scripts = (
+        f'<script src="{ROOT}/admin/translations/{html.escape(language)}"></script>'
+        f'<script src="{RESOURCE}/cbi.js"></script>'
+    )
+    return frame(str(node.get("title", "LuCI")), scripts + body, language, dark)
 
 
 def login_page(wrong: bool, language: str, dark: bool | None) -> str:
@@ -124,8 +129,7 @@ def frame(title: str, body: str, language: str, dark: bool | None) -> str:
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="{MEDIA}/cascade.css">
 <link rel="stylesheet" media="only screen and (max-device-width: 854px)" href="{MEDIA}/mobile.css">
-<script src="{ROOT}/admin/translations/{html.escape(language)}"></script>
-<script src="{RESOURCE}/cbi.js"></script></head><body>{body}</body></html>
+</head><body>{body}</body></html>
 """
 
 

@@ -163,4 +163,3 @@ class Rpc:
 
 def _error(failed: tuple[Any, ...]) -> Arguments:
     return {"code": failed[0], "message": failed[1]}
-

@@ -10,6 +10,7 @@
 
 const SECONDS = 3;
 const GRAPH_SECONDS = 300;
+const SAMPLE_SECONDS_MIN = 2; // over less, the counters' own step would pass for a rate
 const CLIENTS_SHOWN = 10;
 const REASONS_SHOWN = 8;
 const el = show.el;
@@ -251,8 +252,11 @@ return view.extend({
 		const now = performance.now() / 1000;
 		const last = this.last;
 
+		if (last && now - last.time < SAMPLE_SECONDS_MIN)
+			return;
+
 		/* A module that was loaded anew counts from zero. */
-		if (last && now > last.time && status.uptime >= last.uptime && ENGINES.every((name) => status.bytes[name] >= last.bytes[name])) {
+		if (last && status.uptime >= last.uptime && ENGINES.every((name) => status.bytes[name] >= last.bytes[name])) {
 			const rates = {};
 
 			for (const name of ENGINES)
