@@ -27,6 +27,7 @@ class Web(Router):
         self.world = world
         self.applied: list[str] = []
         self.started: list[tuple[str, str]] = []
+        (directory / "luci").touch()  # LuCI's own form asks for it
         (directory / "firewall").write_text(FIREWALL, encoding="utf-8")
         self.start_broker()
         self.run_daemon()

@@ -69,7 +69,7 @@ function explanation(answer, flow) {
 	const accelerated = answer.reason == 'none';
 
 	return [
-		el('p', {}, show.badge(answer.state), ' ', _(answer.summary)),
+		el('p', {}, show.badge(answer.state), ' · ', el('strong', {}, _(answer.summary))),
 		accelerated ? null : show.notice('notice', _(answer.sentence), [ _(answer.hint) ]),
 		answer.path.map((path) => way(path, answer.flow ?? flow)),
 		facts(answer.flow ?? flow)
