@@ -49,6 +49,12 @@ ENGINES = {
     "mediatek,mt7986b": "mt7986",
 }
 
+FIREWALL_TEXT = "The firewall's own flow offloading is switched on."
+FIREWALL_HINT = (
+    "Connections it takes stay out of natflow. Switch it off: uci set "
+    "firewall.@defaults[0].flow_offloading=0; uci commit firewall; service firewall reload"
+)
+
 Conflict = dict[str, str]
 
 
@@ -59,12 +65,8 @@ def conflicts(uci: Uci) -> list[Conflict]:
         found.append(
             {
                 "code": "firewall-flow-offloading",
-                "text": "The firewall's own flow offloading is switched on.",
-                "hint": (
-                    "Connections it takes stay out of natflow. Switch it off: uci set "
-                    "firewall.@defaults[0].flow_offloading=0; uci commit firewall; "
-                    "service firewall reload"
-                ),
+                "text": FIREWALL_TEXT,
+                "hint": FIREWALL_HINT,
             }
         )
     else:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from natflow.control import Control
     from natflow.kernel.records import Config, Stats
 
+NO_ENGINE = "No hardware that natflow knows was found, and this version drives none yet."
+
 OFF, SOFTWARE, HARDWARE, CONFLICT, FAULT = "off", "software", "hardware", "conflict", "error"
 
 
@@ -147,7 +149,7 @@ def _engine(configured: bool, soc: str) -> dict[str, Any]:
     if soc:
         reason_text = f"This version of natflow does not drive the {soc}'s hardware yet."
     else:
-        reason_text = "No hardware that natflow knows was found, and this version drives none yet."
+        reason_text = NO_ENGINE
     return {
         "configured": configured,
         "active": False,

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0-only
+'use strict';
+'require view';
+'require form';
+'require natflow.bus as bus';
+'require natflow.show as show';
+
+/* Limits and defaults of natflowd, for the day it does not answer; the tests hold them to the real ones. */
+const LIMITS = {
+	delay_pkts: { min: 0, max: 65535, default: 4 },
+	sample_interval: { min: 100, max: 10000, default: 2000 },
+	idle_timeout: { min: 1000, max: 600000, default: 30000 },
+	max_flows: { min: 16, max: 1048576, default: 65536 },
+	host_flows: { min: 1, max: 1048576, default: 16384 },
+	learn_rate: { min: 1, max: 1000000, default: 20000 }
+};
+
+const MARK = /^(0x[0-9a-f]{1,8}|\d{1,10})(?:\/(0x[0-9a-f]{1,8}|\d{1,10}))?$/i;
+const U32 = 0xffffffff;
+
+/* true, or what is wrong with the mark. */
+function checkMark(text) {
+	const found = MARK.exec(text);
+
+	if (text === '')
+		return true;
+
+	if (!found)
+		return _('Expecting VALUE or VALUE/MASK, decimal or with 0x');
+
+	const value = +found[1];
+	const mask = found[2] == null ? U32 : +found[2];
+
+	if (value > U32 || mask > U32)
+		return _('Expecting at most 32 bits');
+
+	if (value > 0 && (value & ~mask) !== 0)
+		return _('The value has bits that the mask does not have');
+
+	if (value == 0 && found[2] == null)
+		return _('A bare 0 would exclude every connection without a mark; write 0/0xffffffff if that is meant');
+
+	return true;
+}
+
+return view.extend({
+	load() {
+		return Promise.all([
+			bus.info().catch(() => null),
+			bus.status().catch((error) => error),
+			show.style()
+		]);
+	},
+
+	render([ info, status ]) {
+		const failed = status instanceof Error ? status : null;
+		const map = new form.Map('natflow', _('Flow Acceleration'), _('Save & Apply puts the settings in force at once. Connections that are running are not interrupted.'));
+		const section = map.section(form.NamedSection, 'main', 'natflow');
+
+		this.limits = Object.assign({}, LIMITS, info?.limits);
+		section.addremove = false;
+		section.tab('general', _('General'));
+		section.tab('learning', _('Learning'));
+		section.tab('limits', _('Limits'));
+		section.tab('exceptions', _('Exceptions'));
+
+		this.flag(section, 'general', 'enabled', '0', _('Acceleration'), _('Forward running connections on the short path. Off hands all of them back to the normal path; no connection ends.'));
+		this.flag(section, 'general', 'hwnat', '1', _('Hardware (PPE)'), _('Let the router’s packet engine forward flows where there is one.'), status?.hwnat);
+		this.flag(section, 'general', 'hwnat_wed', '0', _('Hardware to WiFi (WED)'), _('Let the hardware forward to and from WiFi as well.'), status?.wed);
+
+		this.number(section, 'learning', 'delay_pkts', _('Packets before learning'), _('Packets that a connection must have had. Short connections are not worth a flow.'));
+		this.number(section, 'learning', 'sample_interval', _('Proof interval (ms)'), _('How long a direction is fast after one of its packets has passed firewall and routing. At most so long does a new rule take to reach a running connection.'));
+		this.number(section, 'learning', 'idle_timeout', _('Idle time (ms)'), _('Without a packet for so long, a flow leaves the table. Its connection lives on and is learned again.'));
+		this.number(section, 'learning', 'learn_rate', _('New flows a second'), _('At the most; more take the normal path.'));
+
+		this.number(section, 'limits', 'max_flows', _('Flows'), this.memory(info));
+		this.number(section, 'limits', 'host_flows', _('Flows of one host'), _('So that no single host can fill the table.'));
+
+		const mark = section.taboption('exceptions', form.Value, 'exclude_mark', _('Connection mark'), _('Connections with this mark, compared under the mask, stay on the normal path. Mark them in the firewall, for example those that a shaper or a filter must see. Empty: none.'));
+
+		mark.placeholder = '0x10/0xf0';
+		mark.rmempty = true;
+		mark.validate = (id, value) => checkMark(value);
+
+		return map.render().then((node) => show.el('div', { 'class': 'nf-page', 'id': 'nf-settings' },
+			failed ? show.notice('warning', failed.kind == 'absent' ? _('The daemon is not running') : null,
+				[ failed.message, _('Settings are saved, and come into force when natflow is there again.') ]) : null,
+			this.mistakes(failed ? [] : status.config_errors),
+			node));
+	},
+
+	flag(section, tab, name, byDefault, title, description, engine) {
+		const note = engine && !engine.supported && engine.reason ? ' ' + _(engine.reason) : '';
+		const option = section.taboption(tab, form.Flag, name, title, description + note);
+
+		option.rmempty = false;
+		option.default = byDefault;
+	},
+
+	number(section, tab, name, title, description) {
+		const limit = this.limits[name];
+		const option = section.taboption(tab, form.Value, name, title, description + ' ' +
+			_('Allowed: %d to %d.').format(limit.min, limit.max));
+
+		option.datatype = 'range(%d,%d)'.format(limit.min, limit.max);
+		option.placeholder = String(limit.default);
+		option.rmempty = true;
+	},
+
+	memory(info) {
+		const size = info?.memory_per_flow?.ipv4;
+
+		if (!size)
+			return _('At the most; more connections take the normal path.');
+
+		return _('At the most; more connections take the normal path. A flow takes %d bytes of memory when it is learned, %d for IPv6.').format(size, info.memory_per_flow.ipv6);
+	},
+
+	mistakes: (errors) => errors?.length
+		? show.notice('error', _('The configuration has errors'), errors.map((problem) => problem.text)) : null
+});

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The status page, in a browser."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from luci.browser import PHONE, Browser
+from luci.routerd import HOSTILE
+from luci.web import Web
+
+
+def test_it_shows_what_is_accelerated(browser: Browser, busy: Web) -> None:
+    browser.login(busy.host.url)
+    browser.open("status")
+    browser.says("#nf-sentence", "Acceleration is on")
+    assert browser.find("#nf-toggle").get_attribute("aria-checked") == "true"
+    assert "21" in browser.text("[data-engine=software] .nf-facts")
+    assert "Not available" in browser.text("[data-engine=hardware]")
+    assert "drives none yet" in browser.text("[data-engine=hardware]")
+    assert "Software 99." in browser.text("#nf-share")
+    assert "GiB" in browser.text("#nf-clients")
+    assert "A connection tracking helper" in browser.text("[data-reason=helper]")
+    assert browser.all(".nf-notice") == []
+    # Two answers make a rate; the module in memory moves 88 Mbit/s in software.
+    rate = "[data-figure=software-now]"
+    browser.says(rate, " Mbit/s")
+    assert 70 < float(browser.text(rate).split()[0]) < 110
+    assert "Mbit/s" in (browser.find(".nf-graph svg").get_attribute("aria-label") or "")
+
+
+def test_hosts_are_listed_and_can_be_unfolded(browser: Browser, busy: Web) -> None:
+    browser.login(busy.host.url)
+    browser.open("status")
+    browser.find("#nf-more")
+    assert len(browser.all(".nf-hosts tbody tr")) == 10
+    browser.find("#nf-more").click()
+    assert len(browser.all(".nf-hosts tbody tr")) == 15
+    first = browser.texts(".nf-hosts tbody tr")[0]
+    assert "laptop" in first and "fd00::10" in first and "100.0 %" in first
+
+
+def test_a_hostile_host_name_is_text(browser: Browser, busy: Web) -> None:
+    browser.login(busy.host.url)
+    for page, place in (("status", ".nf-hosts"), ("flows?search=203.0.113.9", "#nf-rows")):
+        browser.open(page)
+        browser.says(place, HOSTILE)
+        assert browser.all("#view img") == []
+        assert not browser.alert_open()
+
+
+def test_the_switch_changes_the_configuration_and_the_module(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    web = make_router("busy")
+    browser.login(web.host.url)
+    browser.open("status")
+    browser.find("#nf-toggle").click()
+    browser.says("#nf-sentence", "Acceleration is off")
+    assert web.call("status")["enabled"] is False
+    assert "option enabled '0'" in web.read()
+    assert web.applied == ["natflow"]
+    browser.until("the switch", lambda: browser.find("#nf-toggle").is_enabled())
+    assert browser.find("#nf-toggle").get_attribute("aria-checked") == "false"
+    browser.find("#nf-toggle").click()
+    browser.says("#nf-sentence", "Acceleration is on")
+    assert web.call("status")["enabled"] is True
+    assert "option enabled '1'" in web.read()
+    assert browser.all(".alert-message") == []
+
+
+def test_the_switch_never_applies_what_else_waits(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    web = make_router("busy")
+    browser.login(web.host.url)
+    browser.open("settings")
+    browser.script(
+        """L.require('uci').then(uci =>
+        uci.load('natflow').then(() => { uci.set('natflow', 'main', 'delay_pkts', '9');
+        return uci.save(); }).then(() => { window.stagedDone = true; }));"""
+    )
+    browser.until("it is staged", lambda: browser.script("return window.stagedDone === true"))
+    browser.open("status")
+    browser.find("#nf-toggle").click()
+    browser.says(".modal", "delay_pkts")
+    browser.says(".modal", "enabled")
+    assert web.applied == []
+    assert web.call("status")["enabled"] is True
+
+
+def test_a_read_only_login_sees_all_and_can_change_nothing(browser: Browser, busy: Web) -> None:
+    browser.login(busy.host.url, "guest")
+    browser.open("status")
+    browser.says("#nf-readonly", "change nothing")
+    assert not browser.find("#nf-toggle").is_enabled()
+    browser.says("#nf-clients", "laptop")
+    browser.open("flows")
+    browser.says("#nf-rows", "192.168.1.10")
+    assert browser.all("#nf-flush") == []
+    browser.find(".nf-open").click()
+    browser.says("#nf-why", "natflow forwards it in software")
+    assert browser.all(".modal .cbi-button-negative") == []
+    browser.open("settings")
+    assert [node for node in browser.all("#view .cbi-map input") if node.is_enabled()] == []
+    # And the router does not depend on the page: the calls are refused.
+    answer = browser.driver.execute_async_script(
+        """const done = arguments[arguments.length - 1]; L.require('natflow.bus').then(bus =>
+        bus.flush({})).then(() => done('flushed'), error => done(error.kind));"""
+    )
+    assert answer == "denied"
+
+
+def test_no_access_is_no_page(browser: Browser, busy: Web) -> None:
+    browser.login(busy.host.url, "nobody")
+    assert "no access" in browser.text("body")
+
+
+def test_nothing_yet(browser: Browser, make_router: Callable[[str], Web]) -> None:
+    web = make_router("empty")
+    browser.login(web.host.url)
+    browser.open("status")
+    browser.says("#nf-share", "Nothing has been forwarded yet.")
+    browser.says("#nf-clients", "No host has sent anything")
+    browser.says("#nf-reasons", "nothing to explain")
+    browser.open("flows")
+    browser.says("#nf-empty", "There are no flows yet.")
+    assert not browser.find("#nf-flush").is_enabled()
+
+
+def test_the_module_is_missing(browser: Browser, make_router: Callable[[str], Web]) -> None:
+    web = make_router("missing")
+    browser.login(web.host.url)
+    browser.open("status")
+    browser.says("#nf-notices", "The kernel module is not loaded")
+    assert not browser.find("#nf-toggle").is_enabled()
+    browser.picture("missing-module")
+    browser.find("#nf-notices button").click()
+    browser.until("the start", lambda: web.started == [("natflow", "start")])
+    browser.open("flows")
+    browser.says("#nf-notices", "module")
+
+
+def test_the_daemon_dies_and_comes_back(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    web = make_router("busy")
+    browser.login(web.host.url)
+    browser.open("status")
+    browser.says("#nf-sentence", "Acceleration is on")
+    assert web.daemon is not None
+    web.daemon.kill()
+    web.daemon.wait()
+    browser.says("#nf-notices", "The daemon is not running")
+    browser.says("#nf-sentence", "not known")
+    assert not browser.find("#nf-toggle").is_enabled()
+    browser.picture("dead-daemon")
+    browser.find("#nf-notices button").click()
+    browser.says("#nf-sentence", "Acceleration is on")
+    browser.until("no notice", lambda: browser.all(".nf-notice") == [])
+
+
+def test_a_page_opened_without_the_daemon(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    web = make_router("busy")
+    web.stop_daemon()
+    browser.login(web.host.url)
+    for page in ("status", "flows", "settings"):
+        browser.open(page)
+        browser.says("#view .nf-notice", "The daemon is not running")
+        assert browser.all("#luci-error") == []
+
+
+def test_a_slow_answer_says_so(browser: Browser, make_router: Callable[[str], Web]) -> None:
+    web = make_router("busy")
+    web.host.rpc.bus_seconds = 1.0
+    browser.login(web.host.url)
+    browser.open("status")
+    browser.says("#nf-sentence", "Acceleration is on")
+    web.signal(signal.SIGSTOP)
+    try:
+        browser.says("#nf-notices", "did not answer in time")
+        assert "laptop" in browser.text("#nf-clients")  # what is known stays
+    finally:
+        web.signal(signal.SIGCONT)
+    browser.says("#nf-sentence", "Acceleration is on")
+
+
+def test_an_expired_session_asks_for_a_login(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    web = make_router("empty")
+    browser.login(web.host.url)
+    browser.open("status")
+    web.host.access.expire()
+    browser.says(".modal", "Session expired")
+    browser.find(".modal .btn").click()
+    browser.find("[name=luci_password]")
+
+
+def test_a_conflict_is_mended_through_the_usual_dialog(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    web = make_router("busy")
+    path = web.directory / "firewall"
+    path.write_text("config defaults\n\toption flow_offloading '1'\n", encoding="utf-8")
+    web.signal(signal.SIGHUP)
+    browser.login(web.host.url)
+    browser.open("status")
+    browser.says("#nf-notices", "firewall's own flow offloading")
+    browser.picture("conflict")
+    browser.find("#nf-notices button").click()
+    browser.says(".modal", "flow_offloading")
+    assert "flow_offloading '1'" in web.read("firewall")  # nothing behind the user's back
+    browser.find(".modal .cbi-button-positive").click()
+    browser.until("the firewall", lambda: "flow_offloading '0'" in web.read("firewall"))
+    assert web.applied == ["firewall"]
+    browser.until("the page anew", lambda: browser.texts("#nf-notices") == [""])
+
+
+def test_errors_in_the_configuration_are_shown(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    web = make_router("empty")
+    web.write("config natflow 'main'\n\toption enabled 'maybe'\n\tnonsense\n")
+    web.signal(signal.SIGHUP)
+    browser.login(web.host.url)
+    browser.open("status")
+    browser.says("#nf-notices", "The configuration has errors")
+
+
+def test_light_dark_desktop_phone(browser: Browser, busy: Web) -> None:
+    browser.login(busy.host.url)
+    for dark in (False, True):
+        browser.dark(dark)
+        for name, size in (("desktop", (1280, 900)), ("phone", PHONE)):
+            browser.size(size)
+            for page in ("status", "flows", "settings"):
+                browser.open(page)
+                if page == "status":
+                    browser.says("[data-figure=total-now]", "bit/s")
+                browser.picture(f"{page}-{name}-{'dark' if dark else 'light'}")
+                wide = browser.script(
+                    "return document.documentElement.scrollWidth - window.innerWidth"
+                )
+                assert wide <= 0, f"{page} is {wide} pixels too wide on a {name}"
+
+
+def test_a_poll_moves_nothing(browser: Browser, busy: Web) -> None:
+    browser.login(busy.host.url)
+    browser.open("status")
+    browser.says("[data-figure=total-now]", "bit/s")
+    places = """return Array.from(document.querySelectorAll('#view h3'), n =>
+        Math.round(n.getBoundingClientRect().top + window.scrollY))"""
+    before = browser.script(places)
+    figure = browser.text("#nf-versions")
+    browser.until("the next poll", lambda: browser.text("#nf-versions") != figure)
+    assert browser.script(places) == before
+
+
+def test_it_speaks_chinese(browser: Browser, busy: Web) -> None:
+    browser.language("zh-CN")
+    browser.login(busy.host.url)
+    browser.open("status")
+    browser.says("#view h2", "流量加速")
+    browser.picture("status-zh")
