@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 from lab import Lab, Pair, fast_packets, ping, receive
-from vm.stream import SIZE, Stream
+from vm.stream import Stream
 
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 # What an owner may wait for a new rule, where the kernel does not tell that there is one.
@@ -52,8 +52,9 @@ def flush_input(pair: Pair) -> None:
         sock.settimeout(10)
 
 
-@pytest.mark.parametrize("direction", ["out", "back", "both"])
-@VERSIONS
+@pytest.mark.parametrize(
+    ("version", "direction"), [(4, "out"), (4, "back"), (4, "both"), (6, "both")]
+)
 def test_drop_rule(lab: Lab, version: int, direction: str) -> None:
     """A rule that drops a running flow stops it: at once where the kernel numbers its rulesets,
     else when the next proof is due. When the rule goes the flow comes back."""
@@ -114,14 +115,11 @@ def test_conntrack_delete(lab: Lab, version: int) -> None:
     pair.close()
 
 
-@VERSIONS
-def test_tcp_survives_conntrack_delete(lab: Lab, version: int) -> None:
-    """Conntrack picks the connection up in the middle, and it is learned again."""
-    if version == 4:
-        pytest.skip("the masqueraded port would be another one: the connection cannot live on")
-    pair = lab.tcp(version)
+def test_tcp_survives_conntrack_delete(lab: Lab) -> None:
+    """Conntrack picks a routed connection up in the middle, and it is learned again."""
+    pair = lab.tcp(6)
     accelerated(lab, pair)
-    lab.r.run("conntrack", "-D", "-f", f"ipv{version}", "-p", "tcp", check=False)
+    lab.r.run("conntrack", "-D", "-f", "ipv6", "-p", "tcp")
     is_fast_again(lab, pair)
     pair.close()
 
@@ -247,6 +245,5 @@ def test_flush_does_not_stop_traffic(lab: Lab) -> None:
             time.sleep(0.1)
             assert lab.kernel.flush().removed >= 1
     assert len(stream.sent) > 50 and not stream.lost
-    assert SIZE < 1400
     is_fast_again(lab, pair)
     pair.close()
