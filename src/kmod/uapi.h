@@ -145,7 +145,7 @@ enum natflow_flow_flag {
  * @NATFLOW_REASON_MALFORMED: The headers are truncated or contradict each other.
  * @NATFLOW_REASON_NOT_UNICAST: The packet is broadcast or multicast, or its frame is addressed
  *   to another host.
- * @NATFLOW_REASON_TCP_FLAGS: The segment carries SYN, FIN or RST.
+ * @NATFLOW_REASON_TCP_FLAGS: The segment carries SYN, FIN or RST, or no ACK.
  * @NATFLOW_REASON_NO_FLOW: The connection could be accelerated, but none of its packets was
  *   forwarded lately.
  * @NATFLOW_REASON_INGRESS: The packet came in through another device or VLAN than its flow

@@ -146,7 +146,7 @@ TEXT: tuple[tuple[str, str], ...] = (
         "Only unicast traffic to this router is accelerated.",
     ),
     (
-        "The segment carries SYN, FIN or RST.",
+        "The segment carries SYN, FIN or RST, or no ACK.",
         "Conntrack must see these; a closing connection is handed back to the normal stack.",
     ),
     (
