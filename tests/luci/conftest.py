@@ -41,7 +41,7 @@ def browser(chromium: Browser) -> Iterator[Browser]:
     chromium.complaints()
     yield chromium
     complaints = chromium.complaints()
-    chromium.driver.get("about:blank")  # nothing polls any more
+    chromium.leave()
     assert complaints == []
 
 

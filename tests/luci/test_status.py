@@ -11,8 +11,18 @@ from luci.routerd import HOSTILE
 from luci.web import Web
 
 
+def test_a_login_opens_the_page(browser: Browser, busy: Web) -> None:
+    browser.driver.get(f"{busy.host.url}/")
+    browser.find("[name=luci_password]").send_keys("wrong")
+    browser.find("#login button").click()
+    browser.says(".alert-message", "Wrong name or password.")
+    browser.find("[name=luci_password]").send_keys("natflow")
+    browser.find("#login button").click()
+    browser.find("#nf-toggle")
+
+
 def test_it_shows_what_is_accelerated(browser: Browser, busy: Web) -> None:
-    browser.login(busy.host.url)
+    browser.login(busy.host)
     browser.open("status")
     browser.says("#nf-sentence", "Acceleration is on")
     assert browser.find("#nf-toggle").get_attribute("aria-checked") == "true"
@@ -26,12 +36,13 @@ def test_it_shows_what_is_accelerated(browser: Browser, busy: Web) -> None:
     # Two answers make a rate; the module in memory moves 88 Mbit/s in software.
     rate = "[data-figure=software-now]"
     browser.says(rate, " Mbit/s")
-    assert 70 < float(browser.text(rate).split()[0]) < 110
+    # Wide enough for a machine that stalls, narrow enough to tell bits from bytes.
+    assert 20 < float(browser.text(rate).split()[0]) < 300
     assert "Mbit/s" in (browser.find(".nf-graph svg").get_attribute("aria-label") or "")
 
 
 def test_hosts_are_listed_and_can_be_unfolded(browser: Browser, busy: Web) -> None:
-    browser.login(busy.host.url)
+    browser.login(busy.host)
     browser.open("status")
     browser.find("#nf-more")
     assert len(browser.all(".nf-hosts tbody tr")) == 10
@@ -42,7 +53,7 @@ def test_hosts_are_listed_and_can_be_unfolded(browser: Browser, busy: Web) -> No
 
 
 def test_a_hostile_host_name_is_text(browser: Browser, busy: Web) -> None:
-    browser.login(busy.host.url)
+    browser.login(busy.host)
     for page, place in (("status", ".nf-hosts"), ("flows?search=203.0.113.9", "#nf-rows")):
         browser.open(page)
         browser.says(place, HOSTILE)
@@ -54,7 +65,7 @@ def test_the_switch_changes_the_configuration_and_the_module(
     browser: Browser, make_router: Callable[[str], Web]
 ) -> None:
     web = make_router("busy")
-    browser.login(web.host.url)
+    browser.login(web.host)
     browser.open("status")
     browser.find("#nf-toggle").click()
     browser.says("#nf-sentence", "Acceleration is off")
@@ -74,7 +85,7 @@ def test_the_switch_never_applies_what_else_waits(
     browser: Browser, make_router: Callable[[str], Web]
 ) -> None:
     web = make_router("busy")
-    browser.login(web.host.url)
+    browser.login(web.host)
     browser.open("settings")
     browser.script(
         """L.require('uci').then(uci =>
@@ -91,7 +102,7 @@ def test_the_switch_never_applies_what_else_waits(
 
 
 def test_a_read_only_login_sees_all_and_can_change_nothing(browser: Browser, busy: Web) -> None:
-    browser.login(busy.host.url, "guest")
+    browser.login(busy.host, "guest")
     browser.open("status")
     browser.says("#nf-readonly", "change nothing")
     assert not browser.find("#nf-toggle").is_enabled()
@@ -113,13 +124,14 @@ def test_a_read_only_login_sees_all_and_can_change_nothing(browser: Browser, bus
 
 
 def test_no_access_is_no_page(browser: Browser, busy: Web) -> None:
-    browser.login(busy.host.url, "nobody")
+    browser.login(busy.host, "nobody")
+    browser.driver.get(f"{busy.host.url}/cgi-bin/luci/admin/network/natflow/status")
     assert "no access" in browser.text("body")
 
 
 def test_nothing_yet(browser: Browser, make_router: Callable[[str], Web]) -> None:
     web = make_router("empty")
-    browser.login(web.host.url)
+    browser.login(web.host)
     browser.open("status")
     browser.says("#nf-share", "Nothing has been forwarded yet.")
     browser.says("#nf-clients", "No host has sent anything")
@@ -131,7 +143,7 @@ def test_nothing_yet(browser: Browser, make_router: Callable[[str], Web]) -> Non
 
 def test_the_module_is_missing(browser: Browser, make_router: Callable[[str], Web]) -> None:
     web = make_router("missing")
-    browser.login(web.host.url)
+    browser.login(web.host)
     browser.open("status")
     browser.says("#nf-notices", "The kernel module is not loaded")
     assert not browser.find("#nf-toggle").is_enabled()
@@ -146,7 +158,7 @@ def test_the_daemon_dies_and_comes_back(
     browser: Browser, make_router: Callable[[str], Web]
 ) -> None:
     web = make_router("busy")
-    browser.login(web.host.url)
+    browser.login(web.host)
     browser.open("status")
     browser.says("#nf-sentence", "Acceleration is on")
     assert web.daemon is not None
@@ -166,7 +178,7 @@ def test_a_page_opened_without_the_daemon(
 ) -> None:
     web = make_router("busy")
     web.stop_daemon()
-    browser.login(web.host.url)
+    browser.login(web.host)
     for page in ("status", "flows", "settings"):
         browser.open(page)
         browser.says("#view .nf-notice", "The daemon is not running")
@@ -176,7 +188,7 @@ def test_a_page_opened_without_the_daemon(
 def test_a_slow_answer_says_so(browser: Browser, make_router: Callable[[str], Web]) -> None:
     web = make_router("busy")
     web.host.rpc.bus_seconds = 1.0
-    browser.login(web.host.url)
+    browser.login(web.host)
     browser.open("status")
     browser.says("#nf-sentence", "Acceleration is on")
     web.signal(signal.SIGSTOP)
@@ -192,7 +204,7 @@ def test_an_expired_session_asks_for_a_login(
     browser: Browser, make_router: Callable[[str], Web]
 ) -> None:
     web = make_router("empty")
-    browser.login(web.host.url)
+    browser.login(web.host)
     browser.open("status")
     web.host.access.expire()
     browser.says(".modal", "Session expired")
@@ -207,7 +219,7 @@ def test_a_conflict_is_mended_through_the_usual_dialog(
     path = web.directory / "firewall"
     path.write_text("config defaults\n\toption flow_offloading '1'\n", encoding="utf-8")
     web.signal(signal.SIGHUP)
-    browser.login(web.host.url)
+    browser.login(web.host)
     browser.open("status")
     browser.says("#nf-notices", "firewall's own flow offloading")
     browser.picture("conflict")
@@ -226,13 +238,13 @@ def test_errors_in_the_configuration_are_shown(
     web = make_router("empty")
     web.write("config natflow 'main'\n\toption enabled 'maybe'\n\tnonsense\n")
     web.signal(signal.SIGHUP)
-    browser.login(web.host.url)
+    browser.login(web.host)
     browser.open("status")
     browser.says("#nf-notices", "The configuration has errors")
 
 
 def test_light_dark_desktop_phone(browser: Browser, busy: Web) -> None:
-    browser.login(busy.host.url)
+    browser.login(busy.host)
     for dark in (False, True):
         browser.dark(dark)
         for name, size in (("desktop", (1280, 900)), ("phone", PHONE)):
@@ -249,7 +261,7 @@ def test_light_dark_desktop_phone(browser: Browser, busy: Web) -> None:
 
 
 def test_a_poll_moves_nothing(browser: Browser, busy: Web) -> None:
-    browser.login(busy.host.url)
+    browser.login(busy.host)
     browser.open("status")
     browser.says("[data-figure=total-now]", "bit/s")
     places = """return Array.from(document.querySelectorAll('#view h3'), n =>
@@ -262,7 +274,7 @@ def test_a_poll_moves_nothing(browser: Browser, busy: Web) -> None:
 
 def test_it_speaks_chinese(browser: Browser, busy: Web) -> None:
     browser.language("zh-CN")
-    browser.login(busy.host.url)
+    browser.login(busy.host)
     browser.open("status")
     browser.says("#view h2", "流量加速")
     browser.picture("status-zh")

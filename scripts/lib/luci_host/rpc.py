@@ -45,7 +45,7 @@ class Rpc:
                 "set": self._set,
                 "add": self._add,
                 "delete": self._delete,
-                "changes": lambda session, _: {"changes": staged.changes(session.sid)},
+                "changes": self._changes,
                 "revert": lambda session, _: staged.revert(session.sid),
                 "apply": self._apply,
                 "confirm": lambda session, _: staged.confirm(session.sid),
@@ -134,6 +134,11 @@ class Rpc:
     def _get(self, session: Session, arguments: Arguments) -> Arguments:
         package = self._uci(session, arguments, "read")
         return {"values": self.staged.get(session.sid, package)}
+
+    def _changes(self, session: Session, _arguments: Arguments) -> Arguments:
+        """Of packages that the session may write but not read, rpcd keeps quiet."""
+        staged = self.staged.changes(session.sid)
+        return {"changes": {k: v for k, v in staged.items() if session.may("uci", k, "read")}}
 
     def _set(self, session: Session, arguments: Arguments) -> None:
         package = self._uci(session, arguments, "write")

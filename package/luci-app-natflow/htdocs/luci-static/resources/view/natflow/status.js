@@ -196,6 +196,10 @@ return view.extend({
 		const usable = !failed && status.module.loaded && this.writable && !this.switching;
 
 		this.toggle.disabled = !usable;
+
+		if (this.switching)
+			return;
+
 		this.toggle.setAttribute('aria-checked', status?.enabled && !failed ? 'true' : 'false');
 		show.text(this.sentence, failed ? _('It is not known whether acceleration is on.') : SENTENCES[status.state]?.() ?? status.state);
 		show.text(this.versions, failed ? '' : _('natflow %s, module %s, counting for %s').format(
@@ -204,13 +208,18 @@ return view.extend({
 
 	handleToggle() {
 		const wanted = !this.status.enabled;
+		const stay = (event) => event.preventDefault();
 
+		/* Whoever leaves before the router is found reachable has the change rolled back. */
+		window.addEventListener('beforeunload', stay);
 		this.switching = true;
+		show.text(this.sentence, _('It is being applied. Please stay on this page for a moment.'));
 		this.toggle.classList.add('nf-busy');
 		this.toggle.setAttribute('aria-checked', wanted ? 'true' : 'false');
 		this.toggle.disabled = true;
 
 		return remedy.enable(wanted).catch((error) => this.complain(error)).then(() => this.ask()).then((answers) => {
+			window.removeEventListener('beforeunload', stay);
 			this.switching = false;
 			this.toggle.classList.remove('nf-busy');
 			this.update(answers);
