@@ -36,7 +36,7 @@ FLAGS = (
 )
 SECONDS = 30.0  # the longest any of these waits, on the slowest machine
 # A request that was refused, and what LuCI's own form says besides its dialog.
-MEANT = ("Failed to load resource", "contains an invalid input value")
+MEANT = ("Failed to load resource", 'Uncaught TypeError: Option "')
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
 

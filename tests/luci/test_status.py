@@ -227,8 +227,8 @@ def test_a_conflict_is_mended_through_the_usual_dialog(
     browser.says(".modal", "flow_offloading")
     assert "flow_offloading '1'" in web.read("firewall")  # nothing behind the user's back
     browser.find(".modal .cbi-button-positive").click()
-    browser.until("the firewall", lambda: "flow_offloading '0'" in web.read("firewall"))
-    assert web.applied == ["firewall"]
+    browser.until("it is applied", lambda: web.applied == ["firewall"])
+    assert "flow_offloading '0'" in web.read("firewall")
     browser.until("the page anew", lambda: browser.texts("#nf-notices") == [""])
 
 
