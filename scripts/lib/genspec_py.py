@@ -68,11 +68,15 @@ def constants(spec: Spec, source: str) -> str:
     ]
     out.append("ATTRS: dict[str, tuple[tuple[str, str, str], ...]] = {")
     for attr_set in spec.sets:
-        out.append(f"    {quote(attr_set.name)}: (")
+        rows = []
         for attr in attr_set.attrs:
             kind = f"be{attr.type[1:]}" if attr.big_endian else attr.type
-            out.append(f"        ({quote(attr.name)}, {quote(kind)}, {quote(attr.nested or '')}),")
-        out.append("    ),")
+            rows.append(f"({quote(attr.name)}, {quote(kind)}, {quote(attr.nested or '')}),")
+        if len(rows) == 1:
+            out.append(f"    {quote(attr_set.name)}: ({rows[0]}),")
+        else:
+            rows = [f"        {row}" for row in rows]
+            out += [f"    {quote(attr_set.name)}: (", *rows, "    ),"]
     out.append("}")
     for number, struct in enumerate(spec.structs):
         out += ["", *_struct(struct)] if number else _struct(struct)

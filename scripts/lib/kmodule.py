@@ -25,3 +25,15 @@ def load(**parameters: int) -> None:
 
 def unload() -> None:
     run("rmmod", "natflow")
+
+
+def load_hwnat(soc: str = "", **parameters: int) -> None:
+    """insmod natflow_hwnat.ko, which takes the machine for `soc`; natflow.ko is there already."""
+    words = [f"{name}={value}" for name, value in parameters.items()]
+    if soc:
+        words.append(f"soc={soc}")
+    run("insmod", str(path().with_name("natflow_hwnat.ko")), *words)
+
+
+def unload_hwnat() -> None:
+    run("rmmod", "natflow_hwnat")

@@ -8,10 +8,8 @@
      192.168.77.2         .77.1     198.51.100.1      198.51.100.2
      fd77::2              fd77::1   fd99::1           fd99::2
 
-Each side is a plain veth ("plain"), a VLAN device on it ("vlan"), or on the router a bridge
-with the veth as its port ("bridge") or a bridge over a VLAN device ("vlan-bridge"). The router
-masquerades or not ("masquerade"), and sends port 8080 of its WAN address to the client
-("dnat").
+Each side is a link of a kind that links.py describes. The router masquerades or not
+("masquerade"), and sends port 8080 of its WAN address to the client ("dnat").
 """
 
 from __future__ import annotations
@@ -22,13 +20,13 @@ import socket
 import time
 from dataclasses import dataclass
 
+from links import Link
 from netns import Netns
 
 from natflow.kernel.client import Kernel
 from natflow.kernel.filters import FlowTuple
 from natflow.kernel.records import Flow
 
-VLAN_ID = 77
 CLIENT4, CLIENT6 = "192.168.77.2", "fd77::2"
 LAN4, LAN6 = "192.168.77.1", "fd77::1"
 WAN4, WAN6 = "198.51.100.1", "fd99::1"
@@ -72,10 +70,14 @@ class Lab:
         for ns in (self.c, self.r, self.s):
             # The end of duplicate address detection, seconds later, is an address event.
             ns.sysctl(net__ipv6__conf__default__accept_dad=0)
-        self.lan_dev = self._link(self.c, "lan", lan, (CLIENT4, CLIENT6), (LAN4, LAN6))
-        self.wan_dev = self._link(self.s, "wan", wan, (SERVER4, SERVER6), (WAN4, WAN6))
-        self.c.ip(f"route add default via {LAN4}", f"route add default via {LAN6}")
-        self.s.ip(f"route add 192.168.77.0/24 via {WAN4}", f"route add fd77::/64 via {WAN6}")
+        self.lan = Link(
+            *(lan, self.c, self.r, "lan", (CLIENT4, CLIENT6), (LAN4, LAN6)),
+            routes=(f"default via {LAN4}", f"default via {LAN6}"),
+        )
+        self.wan = Link(
+            *(wan, self.s, self.r, "wan", (SERVER4, SERVER6), (WAN4, WAN6)),
+            routes=(f"192.168.77.0/24 via {WAN4}", f"fd77::/64 via {WAN6}"),
+        )
         self.r.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
         self.r.sysctl(net__netfilter__nf_conntrack_acct=1)
         self.r.nft(self.ruleset(masquerade, masquerade6, dnat) + rules)
@@ -100,37 +102,6 @@ class Lab:
             text += f'meta l4proto {{ tcp, udp }} th dport {DNAT_PORT} iifname "wan*" '
             text += f"meta nfproto ipv6 dnat ip6 to [{CLIENT6}]:{DNAT_TO}\n}}\n"
         return text + "}\n"
-
-    def _link(
-        self, host: Netns, side: str, kind: str, host_at: tuple[str, str], at: tuple[str, str]
-    ) -> str:
-        """A link between a host and the router; the router's device with the addresses."""
-        tagged = "vlan" in kind
-        bridged = "bridge" in kind
-        port = f"{side}0" if kind != "plain" else side
-        host_dev = f"{side}0" if tagged else side
-        host.ip(f"link add {host_dev} type veth peer name {port} netns {self.r.name}")
-        host.ip(f"link set {host_dev} up")
-        self.r.ip(f"link set {port} up")
-        if tagged:
-            host.ip(f"link add link {host_dev} name {side} type vlan id {VLAN_ID}")
-            upper = f"{side}.{VLAN_ID}" if bridged else side
-            self.r.ip(f"link add link {port} name {upper} type vlan id {VLAN_ID}")
-            self.r.ip(f"link set {upper} up")
-            port = upper
-        if bridged:
-            self.r.ip(f"link add {side} type bridge", f"link set {port} master {side}")
-        host.ip(
-            f"link set {side} up",
-            f"addr add {host_at[0]}/24 dev {side}",
-            f"addr add {host_at[1]}/64 dev {side} nodad",
-        )
-        self.r.ip(
-            f"link set {side} up",
-            f"addr add {at[0]}/24 dev {side}",
-            f"addr add {at[1]}/64 dev {side} nodad",
-        )
-        return side
 
     def configure(self, **settings: int) -> None:
         self.kernel.configure(settings)
@@ -210,6 +181,8 @@ class Lab:
 
     def remove(self) -> None:
         self.kernel.close()
+        self.wan.close()
+        self.lan.close()
         for ns in (self.c, self.s, self.r):
             ns.remove()
 

@@ -5,23 +5,33 @@ to be started for a packet (a program start costs most of a second in an emulate
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import socket
+import struct
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 CLONE_NEWNET = 0x40000000
+MS_BIND, MNT_DETACH = 0x1000, 2
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+FOLDER = Path("/run/netns")
 _libc = ctypes.CDLL(None, use_errno=True)
 T = TypeVar("T")
 
 
-def _setns(fd: int) -> None:
-    if _libc.setns(fd, CLONE_NEWNET):
+def _checked(result: int) -> None:
+    if result:
         error = ctypes.get_errno()
         raise OSError(error, os.strerror(error))
+
+
+def _setns(fd: int) -> None:
+    _checked(_libc.setns(fd, CLONE_NEWNET))
 
 
 def run(*command: str, text: str | None = None, check: bool = True) -> str:
@@ -33,17 +43,40 @@ def run(*command: str, text: str | None = None, check: bool = True) -> str:
 
 
 class Netns:
-    """A named network namespace that ends with :meth:`remove`."""
+    """A named network namespace, made without a program and known to ip(8); it ends with
+    :meth:`remove`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        run("ip", "netns", "add", name)
-        self.ip("link set lo up")
+        self.path = FOLDER / name
+        if not FOLDER.exists():
+            # ip(8) makes the folder a mount point of its own kind.
+            run("ip", "netns", "add", "first")
+            run("ip", "netns", "del", "first")
+        self.path.touch()
+        failure: list[OSError] = []
+
+        def make() -> None:
+            try:
+                _checked(_libc.unshare(CLONE_NEWNET))
+                source = b"/proc/thread-self/ns/net"
+                _checked(_libc.mount(source, bytes(self.path), b"none", MS_BIND, None))
+                with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                    fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
+            except OSError as error:
+                failure.append(error)
+
+        # Only this thread goes there, and it ends there.
+        thread = threading.Thread(target=make)
+        thread.start()
+        thread.join()
+        if failure:
+            raise failure[0]
 
     @contextmanager
     def entered(self) -> Iterator[None]:
         """This thread in the namespace; what it opens there stays there."""
-        with open("/proc/self/ns/net") as home, Path("/run/netns", self.name).open() as there:
+        with open("/proc/thread-self/ns/net") as home, self.path.open() as there:
             _setns(there.fileno())
             try:
                 yield
@@ -85,4 +118,5 @@ class Netns:
         return self.run("conntrack", *arguments, check=False)
 
     def remove(self) -> None:
-        run("ip", "netns", "del", self.name, check=False)
+        _checked(_libc.umount2(bytes(self.path), MNT_DETACH))
+        self.path.unlink()

@@ -10,6 +10,7 @@
 #include "client.h"
 #include "eligible.h"
 #include "flow.h"
+#include "offload.h"
 #include "path.h"
 
 #define AGE_INTERVAL	HZ
@@ -23,7 +24,8 @@ static u64 carried(const struct natflow_flow *flow, int dir)
 
 static void age_flow(struct natflow_flow *flow, unsigned int interval_ms)
 {
-	enum natflow_reason reason = natflow_ct_eligible(flow->nn, flow->ct);
+	enum natflow_reason reason = natflow_ct_eligible(flow->nn, flow->ct,
+							 natflow_flow_offloaded(flow));
 	u32 idle_timeout = msecs_to_jiffies(READ_ONCE(flow->nn->config.idle_timeout));
 	u64 before[IP_CT_DIR_MAX];
 	int dir;
@@ -43,8 +45,10 @@ static void age_flow(struct natflow_flow *flow, unsigned int interval_ms)
 		for (dir = 0; dir < IP_CT_DIR_MAX; dir++) {
 			u64 bytes = carried(flow, dir) - before[dir];
 
-			flow->rate[dir] = min_t(u64, div_u64(bytes * 1000, interval_ms), U32_MAX);
+			bytes = div_u64(bytes * 1000, interval_ms) + flow->hw[dir].rate;
+			flow->rate[dir] = min_t(u64, bytes, U32_MAX);
 		}
+		natflow_offload_age(flow);
 	}
 	spin_unlock_bh(&flow->lock);
 }
@@ -70,6 +74,7 @@ static void age(struct work_struct *work)
 	rcu_read_unlock();
 	moving = natflow_client_age(nn, interval_ms);
 	natflow_egress_recheck(nn);
+	natflow_offload_aged(nn);
 	/* With nothing left to age the work rests; the next flow wakes it. */
 	if (moving || atomic_read(&nn->flow_count))
 		natflow_age_start(nn);

@@ -95,6 +95,19 @@ void natflow_client_at(struct natflow_net *nn, struct natflow_client *client, co
 	spin_unlock_bh(&nn->client_lock);
 }
 
+/* An engine has carried so much for the host; @side 0 is what came from it. */
+void natflow_client_count(struct natflow_net *nn, struct natflow_client *client,
+			  enum natflow_engine engine, int side, u64 packets, u64 bytes)
+{
+	spin_lock_bh(&nn->client_lock);
+	client->packets[engine][side] += packets;
+	client->bytes[engine][side] += bytes;
+	client->gathered[side] += bytes;
+	if (packets)
+		client->seen = (u32)jiffies;
+	spin_unlock_bh(&nn->client_lock);
+}
+
 /**
  * natflow_client_age() - close an ageing interval
  * @nn: namespace

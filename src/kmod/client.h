@@ -42,6 +42,8 @@ struct natflow_client *natflow_client_get(struct natflow_net *nn, const union nf
 void natflow_client_put(struct natflow_net *nn, struct natflow_client *client);
 void natflow_client_at(struct natflow_net *nn, struct natflow_client *client, const u8 *mac);
 bool natflow_client_age(struct natflow_net *nn, unsigned int interval_ms);
+void natflow_client_count(struct natflow_net *nn, struct natflow_client *client,
+			  enum natflow_engine engine, int side, u64 packets, u64 bytes);
 void natflow_client_free_all(struct natflow_net *nn);
 void natflow_client_fill(struct natflow_client_record *record,
 			 const struct natflow_client *client);

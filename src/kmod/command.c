@@ -7,6 +7,7 @@
 #include "config.h"
 #include "flow.h"
 #include "net.h"
+#include "offload.h"
 
 /* What the kernel offers is decided when the module is built for it. */
 #ifdef CONFIG_NF_CONNTRACK_MARK
@@ -14,7 +15,12 @@
 #else
 #define FEATURE_MARK	""
 #endif
-#define FEATURES	"ingress path" FEATURE_MARK NATFLOW_FEATURE_RULESET
+#ifdef CONFIG_NATFLOW_PATH
+#define FEATURE_PATH	" path"
+#else
+#define FEATURE_PATH	""
+#endif
+#define FEATURES	"ingress" FEATURE_PATH FEATURE_MARK NATFLOW_FEATURE_RULESET
 
 /* Limits in a policy itself have 16 bits and a sign. Not const: some kernels want them so. */
 #define RANGE_OF(setting) { .min = setting##_MIN, .max = setting##_MAX }
@@ -24,6 +30,7 @@ static struct netlink_range_validation idle_range = RANGE_OF(NATFLOW_CONFIG_IDLE
 static struct netlink_range_validation max_flows_range = RANGE_OF(NATFLOW_CONFIG_MAX_FLOWS);
 static struct netlink_range_validation host_flows_range = RANGE_OF(NATFLOW_CONFIG_HOST_FLOWS);
 static struct netlink_range_validation learn_rate_range = RANGE_OF(NATFLOW_CONFIG_LEARN_RATE);
+static struct netlink_range_validation hw_max_range = { .max = NATFLOW_CONFIG_HW_MAX_FLOWS_MAX };
 
 const struct nla_policy natflow_config_policy[NATFLOW_A_CONFIG_MAX + 1] = {
 	[NATFLOW_A_CONFIG_ENABLED] = NLA_POLICY_MAX(NLA_U8, NATFLOW_CONFIG_ENABLED_MAX),
@@ -37,6 +44,14 @@ const struct nla_policy natflow_config_policy[NATFLOW_A_CONFIG_MAX + 1] = {
 	[NATFLOW_A_CONFIG_LEARN_RATE] = NLA_POLICY_FULL_RANGE(NLA_U32, &learn_rate_range),
 	[NATFLOW_A_CONFIG_EXCLUDE_MARK] = { .type = NLA_U32 },
 	[NATFLOW_A_CONFIG_EXCLUDE_MASK] = { .type = NLA_U32 },
+	[NATFLOW_A_CONFIG_HWNAT] = NLA_POLICY_MAX(NLA_U8, NATFLOW_CONFIG_HWNAT_MAX),
+	[NATFLOW_A_CONFIG_HWNAT_MODE] = NLA_POLICY_MAX(NLA_U8, NATFLOW_CONFIG_HWNAT_MODE_MAX),
+	[NATFLOW_A_CONFIG_HWNAT_WED] = NLA_POLICY_MAX(NLA_U8, NATFLOW_CONFIG_HWNAT_WED_MAX),
+	[NATFLOW_A_CONFIG_HW_MIN_RATE] = { .type = NLA_U32 },
+	[NATFLOW_A_CONFIG_HW_RATE_LIMIT] =
+		NLA_POLICY_RANGE(NLA_U32, NATFLOW_CONFIG_HW_RATE_LIMIT_MIN,
+				 NATFLOW_CONFIG_HW_RATE_LIMIT_MAX),
+	[NATFLOW_A_CONFIG_HW_MAX_FLOWS] = NLA_POLICY_FULL_RANGE(NLA_U32, &hw_max_range),
 };
 
 int natflow_put_config(struct sk_buff *skb, const struct natflow_config *config)
@@ -52,7 +67,13 @@ int natflow_put_config(struct sk_buff *skb, const struct natflow_config *config)
 	    nla_put_u32(skb, NATFLOW_A_CONFIG_HOST_FLOWS, config->host_flows) ||
 	    nla_put_u32(skb, NATFLOW_A_CONFIG_LEARN_RATE, config->learn_rate) ||
 	    nla_put_u32(skb, NATFLOW_A_CONFIG_EXCLUDE_MARK, config->exclude_mark) ||
-	    nla_put_u32(skb, NATFLOW_A_CONFIG_EXCLUDE_MASK, config->exclude_mask))
+	    nla_put_u32(skb, NATFLOW_A_CONFIG_EXCLUDE_MASK, config->exclude_mask) ||
+	    nla_put_u8(skb, NATFLOW_A_CONFIG_HWNAT, config->hwnat) ||
+	    nla_put_u8(skb, NATFLOW_A_CONFIG_HWNAT_MODE, config->hwnat_mode) ||
+	    nla_put_u8(skb, NATFLOW_A_CONFIG_HWNAT_WED, config->hwnat_wed) ||
+	    nla_put_u32(skb, NATFLOW_A_CONFIG_HW_MIN_RATE, config->hw_min_rate) ||
+	    nla_put_u32(skb, NATFLOW_A_CONFIG_HW_RATE_LIMIT, config->hw_rate_limit) ||
+	    nla_put_u32(skb, NATFLOW_A_CONFIG_HW_MAX_FLOWS, config->hw_max_flows))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
@@ -82,6 +103,12 @@ int natflow_config_get(struct sk_buff *skb, struct genl_info *info)
 		return natflow_answer_fails(answer);
 	genlmsg_end(answer, header);
 	return genlmsg_reply(answer, info);
+}
+
+static void take_u8(u8 *setting, const struct nlattr *attr)
+{
+	if (attr)
+		*setting = nla_get_u8(attr);
 }
 
 static void take_u32(u32 *setting, const struct nlattr *attr)
@@ -114,8 +141,7 @@ static int check_exclude(const struct natflow_config *config, struct nlattr **tb
 static int parse_config(struct natflow_config *config, struct nlattr **tb,
 			struct netlink_ext_ack *extack)
 {
-	if (tb[NATFLOW_A_CONFIG_ENABLED])
-		config->enabled = nla_get_u8(tb[NATFLOW_A_CONFIG_ENABLED]);
+	take_u8(&config->enabled, tb[NATFLOW_A_CONFIG_ENABLED]);
 	take_u32(&config->delay_pkts, tb[NATFLOW_A_CONFIG_DELAY_PKTS]);
 	take_u32(&config->sample_interval, tb[NATFLOW_A_CONFIG_SAMPLE_INTERVAL]);
 	take_u32(&config->idle_timeout, tb[NATFLOW_A_CONFIG_IDLE_TIMEOUT]);
@@ -124,6 +150,17 @@ static int parse_config(struct natflow_config *config, struct nlattr **tb,
 	take_u32(&config->learn_rate, tb[NATFLOW_A_CONFIG_LEARN_RATE]);
 	take_u32(&config->exclude_mark, tb[NATFLOW_A_CONFIG_EXCLUDE_MARK]);
 	take_u32(&config->exclude_mask, tb[NATFLOW_A_CONFIG_EXCLUDE_MASK]);
+	take_u8(&config->hwnat, tb[NATFLOW_A_CONFIG_HWNAT]);
+	take_u8(&config->hwnat_mode, tb[NATFLOW_A_CONFIG_HWNAT_MODE]);
+	take_u8(&config->hwnat_wed, tb[NATFLOW_A_CONFIG_HWNAT_WED]);
+	take_u32(&config->hw_min_rate, tb[NATFLOW_A_CONFIG_HW_MIN_RATE]);
+	take_u32(&config->hw_rate_limit, tb[NATFLOW_A_CONFIG_HW_RATE_LIMIT]);
+	take_u32(&config->hw_max_flows, tb[NATFLOW_A_CONFIG_HW_MAX_FLOWS]);
+	if (!IS_ENABLED(CONFIG_NATFLOW_PATH) && config->enabled) {
+		NL_SET_ERR_MSG_ATTR(extack, tb[NATFLOW_A_CONFIG_ENABLED],
+				    "this module was built without CONFIG_NATFLOW_PATH");
+		return -EOPNOTSUPP;
+	}
 	return check_exclude(config, tb, extack);
 }
 
@@ -155,6 +192,13 @@ int natflow_config_set(struct sk_buff *skb, struct genl_info *info)
 	if (!err)
 		natflow_tell_config(nn->net, &config);
 	return err;
+}
+
+int natflow_reprove(struct sk_buff *skb, struct genl_info *info)
+{
+	natflow_net_stale(natflow_net(genl_info_net(info)));
+	natflow_offload_sync();
+	return 0;
 }
 
 static int put_engine(struct sk_buff *skb, const struct natflow_stats *stats,
@@ -226,7 +270,9 @@ int natflow_stats_get(struct sk_buff *skb, struct genl_info *info)
 	    nla_put(answer, NATFLOW_A_MAIN_STATE_FLOWS, sizeof(census.states), census.states) ||
 	    nla_put_64bit(answer, NATFLOW_A_MAIN_REASON_PACKETS, sizeof(stats.reason),
 			  stats.reason, NATFLOW_A_MAIN_PAD) ||
-	    nla_put(answer, NATFLOW_A_MAIN_REASON_FLOWS, sizeof(census.reasons), census.reasons))
+	    nla_put(answer, NATFLOW_A_MAIN_REASON_FLOWS, sizeof(census.reasons), census.reasons) ||
+	    nla_put_u32(answer, NATFLOW_A_MAIN_FILTER_IFINDEX, READ_ONCE(nn->filter_dev)) ||
+	    nla_put_u32(answer, NATFLOW_A_MAIN_SHAPER_IFINDEX, READ_ONCE(nn->shaper_dev)))
 		return natflow_answer_fails(answer);
 	genlmsg_end(answer, header);
 	return genlmsg_reply(answer, info);

@@ -14,6 +14,7 @@ struct natflow_config;
 
 extern struct genl_family natflow_family;
 extern const struct nla_policy natflow_config_policy[NATFLOW_A_CONFIG_MAX + 1];
+extern const struct nla_policy natflow_exceptions_policy[NATFLOW_A_EXCEPTIONS_MAX + 1];
 extern const struct nla_policy natflow_tuple_policy[NATFLOW_A_TUPLE_MAX + 1];
 
 struct sk_buff *natflow_answer(struct genl_info *info, void **header);
@@ -30,5 +31,10 @@ int natflow_flow_dump_done(struct netlink_callback *cb);
 int natflow_flow_flush(struct sk_buff *skb, struct genl_info *info);
 int natflow_flow_explain(struct sk_buff *skb, struct genl_info *info);
 int natflow_client_dump(struct sk_buff *skb, struct netlink_callback *cb);
+int natflow_exception_set(struct sk_buff *skb, struct genl_info *info);
+int natflow_exception_dump(struct sk_buff *skb, struct netlink_callback *cb);
+int natflow_reprove(struct sk_buff *skb, struct genl_info *info);
+int natflow_hw_get(struct sk_buff *skb, struct genl_info *info);
+int natflow_hw_device_dump(struct sk_buff *skb, struct netlink_callback *cb);
 
 #endif /* NATFLOW_COMMAND_H */

@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 
 #include "config.h"
+#include "offload.h"
 
 static unsigned int enabled;
 static unsigned int delay_pkts = 4;
@@ -18,6 +19,12 @@ static unsigned int host_flows = 16384;
 static unsigned int learn_rate = 20000;
 static unsigned int exclude_mark;
 static unsigned int exclude_mask;
+static unsigned int hwnat = 1;
+static unsigned int hwnat_mode;
+static unsigned int hwnat_wed;
+static unsigned int hw_min_rate = 500000;
+static unsigned int hw_rate_limit = 200;
+static unsigned int hw_max_flows;
 
 module_param(enabled, uint, 0444);
 MODULE_PARM_DESC(enabled, "accelerate in every namespace that appears (default 0)");
@@ -37,6 +44,18 @@ module_param(exclude_mark, uint, 0444);
 MODULE_PARM_DESC(exclude_mark, "connections with this mark stay slow");
 module_param(exclude_mask, uint, 0444);
 MODULE_PARM_DESC(exclude_mask, "bits of the mark to compare, 0 for none (default 0)");
+module_param(hwnat, uint, 0444);
+MODULE_PARM_DESC(hwnat, "hand flows to the hardware where there is some (default 1)");
+module_param(hwnat_mode, uint, 0444);
+MODULE_PARM_DESC(hwnat_mode, "0: the fastest while a CPU is busy, 1: all (default 0)");
+module_param(hwnat_wed, uint, 0444);
+MODULE_PARM_DESC(hwnat_wed, "hand over to and from WiFi, too (default 0)");
+module_param(hw_min_rate, uint, 0444);
+MODULE_PARM_DESC(hw_min_rate, "bytes a second that are worth the hardware (default 500000)");
+module_param(hw_rate_limit, uint, 0444);
+MODULE_PARM_DESC(hw_rate_limit, "directions handed over in a second (default 200)");
+module_param(hw_max_flows, uint, 0444);
+MODULE_PARM_DESC(hw_max_flows, "directions in the hardware, 0 for all it bears (default 0)");
 
 static const struct {
 	const char		*name;
@@ -53,6 +72,12 @@ static const struct {
 	{ "max_flows", &max_flows, NATFLOW_CONFIG_MAX_FLOWS_MIN, NATFLOW_CONFIG_MAX_FLOWS_MAX },
 	{ "host_flows", &host_flows, NATFLOW_CONFIG_HOST_FLOWS_MIN, NATFLOW_CONFIG_HOST_FLOWS_MAX },
 	{ "learn_rate", &learn_rate, NATFLOW_CONFIG_LEARN_RATE_MIN, NATFLOW_CONFIG_LEARN_RATE_MAX },
+	{ "hwnat", &hwnat, 0, NATFLOW_CONFIG_HWNAT_MAX },
+	{ "hwnat_mode", &hwnat_mode, 0, NATFLOW_CONFIG_HWNAT_MODE_MAX },
+	{ "hwnat_wed", &hwnat_wed, 0, NATFLOW_CONFIG_HWNAT_WED_MAX },
+	{ "hw_rate_limit", &hw_rate_limit, NATFLOW_CONFIG_HW_RATE_LIMIT_MIN,
+	  NATFLOW_CONFIG_HW_RATE_LIMIT_MAX },
+	{ "hw_max_flows", &hw_max_flows, 0, NATFLOW_CONFIG_HW_MAX_FLOWS_MAX },
 };
 
 int natflow_config_check_parameters(void)
@@ -65,6 +90,10 @@ int natflow_config_check_parameters(void)
 		pr_err("parameter %s=%u: must be %u to %u\n", limits[i].name, *limits[i].value,
 		       limits[i].min, limits[i].max);
 		return -EINVAL;
+	}
+	if (!IS_ENABLED(CONFIG_NATFLOW_PATH) && enabled) {
+		pr_err("parameter enabled=1: this module was built without CONFIG_NATFLOW_PATH\n");
+		return -EOPNOTSUPP;
 	}
 	if (exclude_mark & ~exclude_mask) {
 		pr_err("parameter exclude_mark=%#x: has bits outside exclude_mask=%#x\n",
@@ -92,6 +121,12 @@ void natflow_config_default(struct natflow_net *nn)
 		.learn_rate = learn_rate,
 		.exclude_mark = exclude_mark,
 		.exclude_mask = exclude_mask,
+		.hwnat = hwnat,
+		.hwnat_mode = hwnat_mode,
+		.hwnat_wed = hwnat_wed,
+		.hw_min_rate = hw_min_rate,
+		.hw_rate_limit = hw_rate_limit,
+		.hw_max_flows = hw_max_flows,
 	};
 
 	set(nn, &config);
@@ -121,5 +156,6 @@ int natflow_config_apply(struct natflow_net *nn, const struct natflow_config *co
 		natflow_net_disable(nn);
 	}
 	natflow_net_stale(nn);
+	natflow_offload_config(nn);
 	return 0;
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Netlink commands about many flows or hosts: the two dumps, and the flush. */
+#include <net/sock.h>
+
 #include "client.h"
 #include "command.h"
 #include "filter.h"
 #include "flow.h"
 #include "net.h"
+#include "offload.h"
 #include "record.h"
 
 /* A message of a dump under construction: records one behind the other in one attribute. */
@@ -228,6 +231,8 @@ int natflow_flow_flush(struct sk_buff *skb, struct genl_info *info)
 	}
 	rcu_read_unlock();
 	natflow_filter_free(filter);
+	/* Who asked for it may rely on it: nothing of them is left in the hardware, either. */
+	natflow_offload_sync();
 	natflow_tell_flush(nn->net, removed, accelerated);
 	return answer_flush(info, removed, accelerated);
 }

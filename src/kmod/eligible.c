@@ -13,18 +13,21 @@
 #include <net/xfrm.h>
 
 #include "eligible.h"
+#include "exception.h"
 
 /**
  * natflow_ct_eligible() - may this connection be accelerated now
  * @nn: namespace
- * @ct: its conntrack entry
+ * @ct: its conntrack entry; under the RCU read lock
+ * @offloaded: it is in the hardware, by us: the bit that tells so is no other offloader's
  *
  * What changes with the life of a connection comes last, so that a lasting refusal is told
  * rather than a passing one.
  *
  * Return: NATFLOW_REASON_NONE when it may.
  */
-enum natflow_reason natflow_ct_eligible(const struct natflow_net *nn, const struct nf_conn *ct)
+enum natflow_reason natflow_ct_eligible(const struct natflow_net *nn, const struct nf_conn *ct,
+					bool offloaded)
 {
 	u32 mask = READ_ONCE(nn->config.exclude_mask);
 	u8 proto = nf_ct_protonum(ct);
@@ -46,12 +49,14 @@ enum natflow_reason natflow_ct_eligible(const struct natflow_net *nn, const stru
 		return NATFLOW_REASON_SYNPROXY;
 	if (ct->status & IPS_NAT_CLASH)
 		return NATFLOW_REASON_NAT_CLASH;
-	if (test_bit(IPS_OFFLOAD_BIT, &ct->status))
+	if (!offloaded && test_bit(IPS_OFFLOAD_BIT, &ct->status))
 		return NATFLOW_REASON_FOREIGN_OFFLOAD;
 #ifdef CONFIG_NF_CONNTRACK_MARK
 	if (mask && (READ_ONCE(ct->mark) & mask) == (READ_ONCE(nn->config.exclude_mark) & mask))
 		return NATFLOW_REASON_EXCLUDED;
 #endif
+	if (natflow_exception_of_ct(nn, ct) >= 0)
+		return NATFLOW_REASON_EXCLUDED;
 	if (!nf_ct_is_confirmed(ct))
 		return NATFLOW_REASON_UNCONFIRMED;
 	if (proto == IPPROTO_TCP)

@@ -7,7 +7,8 @@
 
 #include "net.h"
 
-enum natflow_reason natflow_ct_eligible(const struct natflow_net *nn, const struct nf_conn *ct);
+enum natflow_reason natflow_ct_eligible(const struct natflow_net *nn, const struct nf_conn *ct,
+					bool offloaded);
 enum natflow_reason natflow_skb_eligible(const struct sk_buff *skb, u8 family);
 enum natflow_reason natflow_delay_eligible(const struct natflow_net *nn, const struct nf_conn *ct,
 					   u32 seen);

@@ -7,6 +7,7 @@
 
 #include "command.h"
 #include "eligible.h"
+#include "exception.h"
 #include "flow.h"
 #include "net.h"
 #include "path.h"
@@ -103,16 +104,37 @@ static int put_verdict(struct sk_buff *skb, enum natflow_state state, enum natfl
 	return 0;
 }
 
+/* The frame as it is on the port, from the outside to the inside. */
+static int put_encap(struct sk_buff *skb, const struct natflow_egress *egress)
+{
+	int attr = NATFLOW_A_PATH_VLAN;
+	unsigned int i;
+
+	for (i = 0; i < egress->port_encap_count; i++) {
+		if (natflow_encap_is_pppoe(&egress->port_encap[i]))
+			attr = NATFLOW_A_PATH_PPPOE;
+		if (nla_put_u16(skb, attr, egress->port_encap[i].id))
+			return -EMSGSIZE;
+		attr = NATFLOW_A_PATH_INNER_VLAN;
+	}
+	return 0;
+}
+
 static int put_egress(struct sk_buff *skb, const struct natflow_egress *egress)
 {
 	if (nla_put_u32(skb, NATFLOW_A_PATH_DST_IFINDEX, egress->path[0]) ||
 	    nla_put_u32(skb, NATFLOW_A_PATH_OUT_IFINDEX, egress->port) ||
-	    nla_put(skb, NATFLOW_A_PATH_MAC, ETH_ALEN, egress->header) ||
-	    nla_put_u32(skb, NATFLOW_A_PATH_MTU, egress->mtu))
+	    nla_put_u32(skb, NATFLOW_A_PATH_MTU, egress->mtu) ||
+	    nla_put_u8(skb, NATFLOW_A_PATH_KIND, egress->kind))
 		return -EMSGSIZE;
-	if (egress->vlan == NATFLOW_NO_VLAN)
-		return 0;
-	return nla_put_u16(skb, NATFLOW_A_PATH_VLAN, egress->vlan);
+	if (egress->kind != NATFLOW_EGRESS_KIND_L3 &&
+	    nla_put(skb, NATFLOW_A_PATH_MAC, ETH_ALEN, egress->header))
+		return -EMSGSIZE;
+	if (egress->conduit && nla_put_u32(skb, NATFLOW_A_PATH_CONDUIT, egress->conduit))
+		return -EMSGSIZE;
+	if (egress->shaped && nla_put_u32(skb, NATFLOW_A_PATH_SHAPER, egress->dev->ifindex))
+		return -EMSGSIZE;
+	return put_encap(skb, egress);
 }
 
 /* Nothing for a direction of which nothing is known. */
@@ -139,12 +161,20 @@ static int put_path(struct sk_buff *skb, struct natflow_flow *flow, int dir)
 	return 0;
 }
 
+/* @number is negative where a mark of the settings excludes the flow. */
+static int put_exception(struct sk_buff *skb, int number)
+{
+	return number < 0 ? 0 : nla_put_u32(skb, NATFLOW_A_MAIN_EXCEPTION_INDEX, number);
+}
+
 static int put_flow(struct sk_buff *skb, struct natflow_flow *flow)
 {
 	struct natflow_flow_record record;
 
 	natflow_flow_fill(&record, flow);
 	if (put_verdict(skb, record.state, record.reason, true) ||
+	    (record.reason == NATFLOW_REASON_EXCLUDED &&
+	     put_exception(skb, natflow_exception_of_flow(flow))) ||
 	    nla_put_u32(skb, NATFLOW_A_MAIN_RECORD_SIZE, sizeof(record)) ||
 	    nla_put(skb, NATFLOW_A_MAIN_FLOW_RECORDS, sizeof(record), &record) ||
 	    put_path(skb, flow, IP_CT_DIR_ORIGINAL) || put_path(skb, flow, IP_CT_DIR_REPLY))
@@ -159,7 +189,7 @@ static enum natflow_reason why_none(struct natflow_net *nn, const struct nf_conn
 
 	if (!READ_ONCE(nn->config.enabled))
 		return NATFLOW_REASON_DISABLED;
-	reason = natflow_ct_eligible(nn, ct);
+	reason = natflow_ct_eligible(nn, ct, false);
 	if (!reason)
 		reason = natflow_delay_eligible(nn, ct, 0);
 	return reason ? reason : NATFLOW_REASON_NO_FLOW;
@@ -173,6 +203,9 @@ static int put_no_flow(struct sk_buff *skb, struct natflow_net *nn, const struct
 	/* As of a flow that counts its packets by itself. */
 	if (reason == NATFLOW_REASON_DELAY)
 		state = NATFLOW_STATE_LEARNING;
+	if (reason == NATFLOW_REASON_EXCLUDED &&
+	    put_exception(skb, natflow_exception_of_ct(nn, ct)))
+		return -EMSGSIZE;
 	return put_verdict(skb, state, reason, true);
 }
 

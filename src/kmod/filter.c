@@ -7,13 +7,8 @@
 #include "filter.h"
 #include "net.h"
 #include "path.h"
+#include "prefix.h"
 #include "record.h"
-
-struct prefix {
-	union nf_inet_addr	addr;
-	union nf_inet_addr	mask;
-	u8			family;
-};
 
 /**
  * struct natflow_filter - a request's filter; the meaning stands in natflow.yaml
@@ -48,19 +43,13 @@ struct natflow_filter {
 	u32		min_idle;
 	u32		min_rate;
 	unsigned int	prefix_count;
-	struct prefix	prefix[];
-};
-
-static const struct nla_policy prefix_policy[NATFLOW_A_PREFIX_MAX + 1] = {
-	[NATFLOW_A_PREFIX_ADDR] =
-		NLA_POLICY_RANGE(NLA_BINARY, sizeof(struct in_addr), NATFLOW_PREFIX_ADDR_LEN_MAX),
-	[NATFLOW_A_PREFIX_LEN] = NLA_POLICY_MAX(NLA_U8, NATFLOW_PREFIX_LEN_MAX),
+	struct natflow_prefix	prefix[];
 };
 
 const struct nla_policy natflow_filter_policy[NATFLOW_A_FILTER_MAX + 1] = {
 	[NATFLOW_A_FILTER_FAMILY] = { .type = NLA_U8 },
 	[NATFLOW_A_FILTER_L4PROTO] = { .type = NLA_U8 },
-	[NATFLOW_A_FILTER_PREFIX] = NLA_POLICY_NESTED(prefix_policy),
+	[NATFLOW_A_FILTER_PREFIX] = NLA_POLICY_NESTED(natflow_prefix_policy),
 	[NATFLOW_A_FILTER_PORT] = { .type = NLA_BE16 },
 	[NATFLOW_A_FILTER_IFINDEX] = NLA_POLICY_MIN(NLA_U32, 1),
 	[NATFLOW_A_FILTER_MARK] = { .type = NLA_U32 },
@@ -73,51 +62,6 @@ const struct nla_policy natflow_filter_policy[NATFLOW_A_FILTER_MAX + 1] = {
 	[NATFLOW_A_FILTER_MIN_RATE] = { .type = NLA_U32 },
 };
 
-static int parse_prefix(struct prefix *prefix, const struct nlattr *nest,
-			struct netlink_ext_ack *extack)
-{
-	struct nlattr *tb[NATFLOW_A_PREFIX_MAX + 1];
-	unsigned int bits, i;
-	u8 len;
-	int err;
-
-	err = nla_parse_nested(tb, NATFLOW_A_PREFIX_MAX, nest, prefix_policy, extack);
-	if (err)
-		return err;
-	if (NL_REQ_ATTR_CHECK(extack, nest, tb, NATFLOW_A_PREFIX_ADDR)) {
-		NL_SET_ERR_MSG_ATTR(extack, nest, "a prefix needs an address");
-		return -EINVAL;
-	}
-	switch (nla_len(tb[NATFLOW_A_PREFIX_ADDR])) {
-	case sizeof(struct in_addr):
-		prefix->family = AF_INET;
-		break;
-	case sizeof(struct in6_addr):
-		prefix->family = AF_INET6;
-		break;
-	default:
-		NL_SET_ERR_MSG_ATTR(extack, tb[NATFLOW_A_PREFIX_ADDR],
-				    "an address has 4 or 16 bytes");
-		return -EINVAL;
-	}
-	bits = nla_len(tb[NATFLOW_A_PREFIX_ADDR]) * 8;
-	len = bits;
-	if (tb[NATFLOW_A_PREFIX_LEN]) {
-		len = nla_get_u8(tb[NATFLOW_A_PREFIX_LEN]);
-		if (len > bits) {
-			NL_SET_ERR_MSG_ATTR(extack, tb[NATFLOW_A_PREFIX_LEN],
-					    "the prefix is longer than its address");
-			return -EINVAL;
-		}
-	}
-	memcpy(&prefix->addr, nla_data(tb[NATFLOW_A_PREFIX_ADDR]), bits / 8);
-	for (i = 0; i < len / 32; i++)
-		prefix->mask.all[i] = ~0U;
-	if (len % 32)
-		prefix->mask.all[i] = (__force u32)htonl(~0U << (32 - len % 32));
-	return 0;
-}
-
 static int parse_prefixes(struct natflow_filter *filter, const struct nlattr *nest,
 			  struct netlink_ext_ack *extack)
 {
@@ -127,7 +71,7 @@ static int parse_prefixes(struct natflow_filter *filter, const struct nlattr *ne
 	nla_for_each_nested(attr, nest, rest) {
 		if (nla_type(attr) != NATFLOW_A_FILTER_PREFIX)
 			continue;
-		err = parse_prefix(&filter->prefix[filter->prefix_count], attr, extack);
+		err = natflow_prefix_parse(&filter->prefix[filter->prefix_count], attr, extack);
 		if (err)
 			return err;
 		filter->prefix_count++;
@@ -245,30 +189,19 @@ void natflow_filter_free(struct natflow_filter *filter)
 	kvfree(filter);
 }
 
-static bool in_prefix(const struct prefix *prefix, const union nf_inet_addr *addr)
-{
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(addr->all); i++)
-		if (((__force u32)addr->all[i] ^ (__force u32)prefix->addr.all[i]) &
-		    (__force u32)prefix->mask.all[i])
-			return false;
-	return true;
-}
-
 static bool match_prefix(const struct natflow_filter *filter, const struct natflow_flow *flow)
 {
 	const struct nf_conntrack_tuple_hash *hash = flow->ct->tuplehash;
 	unsigned int i, dir;
 
 	for (i = 0; i < filter->prefix_count; i++) {
-		const struct prefix *prefix = &filter->prefix[i];
+		const struct natflow_prefix *prefix = &filter->prefix[i];
 
 		if (prefix->family != flow->family)
 			continue;
 		for (dir = 0; dir < IP_CT_DIR_MAX; dir++)
-			if (in_prefix(prefix, &hash[dir].tuple.src.u3) ||
-			    in_prefix(prefix, &hash[dir].tuple.dst.u3))
+			if (natflow_prefix_has(prefix, &hash[dir].tuple.src.u3) ||
+			    natflow_prefix_has(prefix, &hash[dir].tuple.dst.u3))
 				return true;
 	}
 	return false;

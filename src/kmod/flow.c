@@ -8,6 +8,7 @@
 #include "client.h"
 #include "flow.h"
 #include "netlink.h"
+#include "offload.h"
 #include "path.h"
 #include "table.h"
 
@@ -17,6 +18,11 @@ static atomic64_t next_id = ATOMIC64_INIT(0);
 
 int natflow_flow_init(void)
 {
+	/* What every packet reads of its flow is meant to lie in this much. */
+	BUILD_BUG_ON(sizeof(struct natflow_half4) > ALIGN(64, SMP_CACHE_BYTES));
+	BUILD_BUG_ON(sizeof(struct natflow_half6) > ALIGN(128, SMP_CACHE_BYTES));
+	BUILD_BUG_ON(offsetof(struct natflow_flow, count) > ALIGN(64, SMP_CACHE_BYTES));
+
 	cache4 = kmem_cache_create("natflow_flow4", sizeof(struct natflow_flow4), 0,
 				   SLAB_HWCACHE_ALIGN, NULL);
 	if (!cache4)
@@ -48,6 +54,7 @@ struct natflow_half *natflow_flow_half(struct natflow_flow *flow, int dir)
 		return &container_of(flow, struct natflow_flow4, flow)->half[dir].half;
 	return &container_of(flow, struct natflow_flow6, flow)->half[dir].half;
 }
+EXPORT_SYMBOL_GPL(natflow_flow_half);
 
 struct natflow_flow *natflow_half_flow(struct natflow_half *half, u8 family)
 {
@@ -71,7 +78,7 @@ static void set_half4(struct natflow_half4 *half4, const struct nf_conntrack_tup
 	to->daddr = other->src.u3.ip;
 	to->sport = other->dst.u.all;
 	to->dport = other->src.u.all;
-	natflow_delta_set(&half4->half.delta, key, to, 4);
+	natflow_delta_set(&half4->delta, key, to, 4);
 }
 
 static void set_half6(struct natflow_half6 *half6, const struct nf_conntrack_tuple *tuple,
@@ -85,7 +92,7 @@ static void set_half6(struct natflow_half6 *half6, const struct nf_conntrack_tup
 	to->daddr = other->src.u3.in6;
 	to->sport = other->dst.u.all;
 	to->dport = other->src.u.all;
-	natflow_delta_set(&half6->half.delta, key, to, 16);
+	natflow_delta_set(&half6->delta, key, to, 16);
 }
 
 static void set_half(struct natflow_flow *flow, int dir)
@@ -95,7 +102,6 @@ static void set_half(struct natflow_flow *flow, int dir)
 	struct natflow_half *half = natflow_flow_half(flow, dir);
 
 	half->dir = dir;
-	half->vlan = NATFLOW_NO_VLAN;
 	if (flow->family == AF_INET)
 		set_half4(container_of(half, struct natflow_half4, half), tuple, other);
 	else
@@ -229,6 +235,7 @@ struct natflow_flow *natflow_flow_create(struct natflow_net *nn, struct nf_conn 
 	flow->id = atomic64_inc_return(&next_id);
 	flow->created = (u32)jiffies;
 	flow->slow_seen = flow->created;
+	refcount_set(&flow->users, 1);
 	spin_lock_init(&flow->lock);
 	set_half(flow, IP_CT_DIR_ORIGINAL);
 	set_half(flow, IP_CT_DIR_REPLY);
@@ -360,6 +367,7 @@ void natflow_flow_forget_window(const struct natflow_flow *flow)
 	}
 	spin_unlock_bh(&ct->lock);
 }
+EXPORT_SYMBOL_GPL(natflow_flow_forget_window);
 
 /**
  * natflow_flow_refuse() - hand a flow back to the slow path and remember why
@@ -372,7 +380,23 @@ void natflow_flow_refuse(struct natflow_flow *flow, enum natflow_reason reason)
 		natflow_flow_forget_window(flow);
 	drop_egress(flow);
 	flow->reason = reason;
+	if (flow->hw_entry)
+		natflow_offload_flow_gone(flow);
 }
+
+/**
+ * natflow_flow_put() - drop a reference
+ * @flow: the flow
+ */
+void natflow_flow_put(struct natflow_flow *flow)
+{
+	if (!refcount_dec_and_test(&flow->users))
+		return;
+	if (flow->client)
+		natflow_client_put(flow->nn, flow->client);
+	call_rcu(&flow->rcu, free_rcu);
+}
+EXPORT_SYMBOL_GPL(natflow_flow_put);
 
 /**
  * natflow_flow_remove() - take a flow out of the table; any context
@@ -397,11 +421,9 @@ bool natflow_flow_remove(struct natflow_flow *flow)
 	if (test_bit(NATFLOW_FLOW_STARTED, &flow->flags))
 		natflow_netlink_flow(flow, NATFLOW_EVENT_FLOW_END);
 	natflow_flow_refuse(flow, NATFLOW_REASON_CLOSING);
-	if (flow->client)
-		natflow_client_put(nn, flow->client);
 	atomic_dec(&nn->flow_count);
 	spin_unlock_bh(&flow->lock);
-	call_rcu(&flow->rcu, free_rcu);
+	natflow_flow_put(flow);
 	return true;
 }
 
@@ -430,11 +452,34 @@ unsigned int natflow_flow_remove_all(struct natflow_net *nn)
 	return removed;
 }
 
+/* The most that any of its directions has reached. */
+static enum natflow_state engine_state(const struct natflow_flow *flow)
+{
+	enum natflow_state state = NATFLOW_STATE_SOFTWARE;
+	int dir;
+
+	for (dir = 0; dir < IP_CT_DIR_MAX; dir++) {
+		const struct natflow_hw_dir *hw = &flow->hw[dir];
+		u8 wed = NATFLOW_HW_FLAG_WED | NATFLOW_HW_FLAG_WED_RX;
+
+		switch (READ_ONCE(hw->state)) {
+		case NATFLOW_HW_STATE_PENDING:
+			state = max(state, NATFLOW_STATE_HW_PENDING);
+			break;
+		case NATFLOW_HW_STATE_BOUND:
+			state = max(state, READ_ONCE(hw->flags) & wed ? NATFLOW_STATE_WED :
+									NATFLOW_STATE_HARDWARE);
+			break;
+		}
+	}
+	return state;
+}
+
 enum natflow_state natflow_flow_state(const struct natflow_flow *flow)
 {
 	switch (READ_ONCE(flow->reason)) {
 	case NATFLOW_REASON_NONE:
-		return NATFLOW_STATE_SOFTWARE;
+		return engine_state(flow);
 	case NATFLOW_REASON_ONE_DIRECTION:
 	case NATFLOW_REASON_DELAY:
 		return NATFLOW_STATE_LEARNING;
@@ -453,5 +498,8 @@ u32 natflow_flow_idle(const struct natflow_flow *flow)
 	for (dir = 0; dir < IP_CT_DIR_MAX; dir++)
 		if (atomic64_read(&flow->count[dir].packets))
 			idle = min(idle, now - READ_ONCE(flow->count[dir].seen));
+	if (READ_ONCE(flow->hw_seen))
+		idle = min(idle, now - READ_ONCE(flow->hw_seen));
 	return idle;
 }
+EXPORT_SYMBOL_GPL(natflow_flow_idle);

@@ -14,8 +14,6 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <net/gso.h>
-#include <net/ip.h>
-#include <net/ipv6.h>
 #include <net/netfilter/nf_conntrack.h>
 #include <net/netfilter/nf_conntrack_acct.h>
 #include <net/netns/nftables.h>
@@ -23,155 +21,30 @@
 #include "flow.h"
 #include "forward.h"
 #include "ingress.h"
+#include "parse.h"
 #include "path.h"
 #include "table.h"
 #include "xmit.h"
 
-/**
- * struct packet - what parsing found
- * @len: length of the IP packet in bytes
- * @l4_offset: transport header behind the network header
- * @l4_len: bytes of the transport header that may be rewritten
- * @closing: TCP segment with SYN, FIN or RST, or without ACK
- * @reset: TCP segment with RST
- * @seq: sequence number of a TCP segment
- * @end: sequence number behind its payload
- * @ack: its acknowledgment number
- */
-struct packet {
-	unsigned int	len;
-	unsigned int	l4_offset;
-	unsigned int	l4_len;
-	bool		closing;
-	bool		reset;
-	u32		seq;
-	u32		end;
-	u32		ack;
-};
-
-/* Reads the transport header; gives the ports that start both headers. */
-static enum natflow_reason parse_l4(struct sk_buff *skb, u8 proto, struct packet *packet,
-				    __be16 **ports)
+/* A PPPoE session is that of two stations: the other one is whom we send to. */
+static bool from_peer(const struct sk_buff *skb, const struct natflow_half *half,
+		      struct natflow_flow *flow)
 {
-	packet->l4_len = proto == IPPROTO_TCP ? sizeof(struct tcphdr) : sizeof(struct udphdr);
-	/* Padding may follow, but not in what GRO has put together. */
-	if (skb_is_gso(skb) && packet->len != skb->len)
-		return NATFLOW_REASON_MALFORMED;
-	if (packet->len < packet->l4_offset + packet->l4_len ||
-	    !pskb_may_pull(skb, packet->l4_offset + packet->l4_len))
-		return NATFLOW_REASON_MALFORMED;
-	*ports = (__be16 *)(skb->data + packet->l4_offset);
-	packet->closing = false;
-	packet->reset = false;
-	packet->end = 0;
-	packet->ack = 0;
-	if (proto == IPPROTO_TCP) {
-		const struct tcphdr *tcp = (const struct tcphdr *)*ports;
+	const struct natflow_egress *egress =
+		rcu_dereference(natflow_flow_half(flow, !half->dir)->egress);
 
-		if (packet->len < packet->l4_offset + tcp->doff * 4 || tcp->doff < 5)
-			return NATFLOW_REASON_MALFORMED;
-		/* One without ACK is not valid here (RFC 9293, 3.10.7.4): conntrack drops it. */
-		packet->closing = tcp->syn || tcp->fin || tcp->rst || !tcp->ack;
-		packet->reset = tcp->rst;
-		packet->seq = ntohl(tcp->seq);
-		packet->end = packet->seq + packet->len - packet->l4_offset - tcp->doff * 4;
-		packet->ack = ntohl(tcp->ack_seq);
-	} else {
-		unsigned int len = ntohs(((const struct udphdr *)*ports)->len);
-
-		/* In a GSO packet it is the length of the whole, or of the first fragment. */
-		if (!skb_is_gso(skb) &&
-		    (len < sizeof(struct udphdr) || packet->l4_offset + len > packet->len))
-			return NATFLOW_REASON_MALFORMED;
-	}
-	return NATFLOW_REASON_NONE;
-}
-
-static enum natflow_reason parse4(struct sk_buff *skb, struct packet *packet,
-				  struct natflow_key4 *key)
-{
-	enum natflow_reason reason;
-	const struct iphdr *iph;
-	__be16 *ports;
-
-	if (!pskb_may_pull(skb, sizeof(*iph)))
-		return NATFLOW_REASON_MALFORMED;
-	iph = (const struct iphdr *)skb->data;
-	if (iph->version != 4)
-		return NATFLOW_REASON_MALFORMED;
-	if (iph->ihl != 5)
-		return NATFLOW_REASON_IP_OPTIONS;
-	if (iph->protocol != IPPROTO_TCP && iph->protocol != IPPROTO_UDP)
-		return NATFLOW_REASON_PROTOCOL;
-	if (ip_is_fragment(iph))
-		return NATFLOW_REASON_FRAGMENT;
-	if (iph->ttl <= 1)
-		return NATFLOW_REASON_TTL;
-	packet->len = ntohs(iph->tot_len);
-	packet->l4_offset = sizeof(*iph);
-	if (packet->len > skb->len || ip_fast_csum(iph, 5))
-		return NATFLOW_REASON_MALFORMED;
-	reason = parse_l4(skb, iph->protocol, packet, &ports);
-	if (reason)
-		return reason;
-	iph = (const struct iphdr *)skb->data;
-	key->saddr = iph->saddr;
-	key->daddr = iph->daddr;
-	key->sport = ports[0];
-	key->dport = ports[1];
-	key->l4proto = iph->protocol;
-	return NATFLOW_REASON_NONE;
-}
-
-static enum natflow_reason parse6(struct sk_buff *skb, struct packet *packet,
-				  struct natflow_key6 *key)
-{
-	enum natflow_reason reason;
-	const struct ipv6hdr *iph;
-	__be16 *ports;
-
-	if (!pskb_may_pull(skb, sizeof(*iph)))
-		return NATFLOW_REASON_MALFORMED;
-	iph = (const struct ipv6hdr *)skb->data;
-	if (iph->version != 6)
-		return NATFLOW_REASON_MALFORMED;
-	switch (iph->nexthdr) {
-	case IPPROTO_TCP:
-	case IPPROTO_UDP:
-		break;
-	case NEXTHDR_FRAGMENT:
-		return NATFLOW_REASON_FRAGMENT;
-	case NEXTHDR_HOP:
-	case NEXTHDR_ROUTING:
-	case NEXTHDR_DEST:
-		return NATFLOW_REASON_IP_OPTIONS;
-	default:
-		return NATFLOW_REASON_PROTOCOL;
-	}
-	if (iph->hop_limit <= 1)
-		return NATFLOW_REASON_TTL;
-	packet->len = ntohs(iph->payload_len) + sizeof(*iph);
-	packet->l4_offset = sizeof(*iph);
-	if (packet->len > skb->len)
-		return NATFLOW_REASON_MALFORMED;
-	reason = parse_l4(skb, iph->nexthdr, packet, &ports);
-	if (reason)
-		return reason;
-	iph = (const struct ipv6hdr *)skb->data;
-	key->saddr = iph->saddr;
-	key->daddr = iph->daddr;
-	key->sport = ports[0];
-	key->dport = ports[1];
-	key->l4proto = iph->nexthdr;
-	return NATFLOW_REASON_NONE;
+	return egress && ether_addr_equal(egress->header, eth_hdr(skb)->h_source);
 }
 
 /* Did the packet come in where its direction is expected, addressed to us? */
-static bool expected_ingress(const struct sk_buff *skb, const struct natflow_half *half,
-			     const struct natflow_flow *flow)
+static bool expected_ingress(const struct sk_buff *skb, const struct natflow_packet *packet,
+			     const struct natflow_half *half, struct natflow_flow *flow)
 {
 	if (READ_ONCE(half->iif) != skb->dev->ifindex ||
-	    READ_ONCE(half->vlan) != natflow_skb_vlan(skb))
+	    READ_ONCE(half->encaps) != packet->encaps)
+		return false;
+	if (natflow_encap_has_pppoe(packet->encap, packet->encap_count) &&
+	    !from_peer(skb, half, flow))
 		return false;
 	/* The port of a bridge or VLAN device need not have the address that hosts send to. */
 	return skb->pkt_type == PACKET_HOST ||
@@ -195,8 +68,8 @@ static bool proved(const struct natflow_proof *proof)
  * go up on "unproved" and "stale" are what keeps conntrack's timeouts and states true.
  */
 static enum natflow_reason check(const struct natflow_net *nn, struct sk_buff *skb,
-				 const struct packet *packet, const struct natflow_half *half,
-				 const struct natflow_flow *flow,
+				 const struct natflow_packet *packet,
+				 const struct natflow_half *half, struct natflow_flow *flow,
 				 const struct natflow_egress *egress)
 {
 	const struct natflow_proof *proof = &flow->proof[half->dir];
@@ -206,7 +79,7 @@ static enum natflow_reason check(const struct natflow_net *nn, struct sk_buff *s
 		return NATFLOW_REASON_STALE;
 	if (!half->iif)
 		return NATFLOW_REASON_ONE_DIRECTION;
-	if (!expected_ingress(skb, half, flow))
+	if (!expected_ingress(skb, packet, half, flow))
 		return NATFLOW_REASON_INGRESS;
 	if (nf_ct_is_dying(flow->ct))
 		return NATFLOW_REASON_DYING;
@@ -233,16 +106,16 @@ static enum natflow_reason check(const struct natflow_net *nn, struct sk_buff *s
 }
 
 /* Room to write the headers and to put a new link-layer header on. */
-static bool make_writable(struct sk_buff *skb, const struct packet *packet,
+static bool make_writable(struct sk_buff *skb, const struct natflow_packet *packet,
 			  const struct natflow_egress *egress)
 {
 	return !skb_ensure_writable(skb, packet->l4_offset + packet->l4_len) &&
-	       !skb_cow_head(skb, LL_RESERVED_SPACE(egress->dev)) &&
+	       !skb_cow_head(skb, egress->headroom) &&
 	       !pskb_trim_rcsum(skb, packet->len);
 }
 
 /* The ports and the checksum of the transport header; @to are the new ports. */
-static void rewrite_l4(struct sk_buff *skb, const struct packet *packet, u8 proto,
+static void rewrite_l4(struct sk_buff *skb, const struct natflow_packet *packet, u8 proto,
 		       const struct natflow_delta *delta, __be16 sport, __be16 dport)
 {
 	bool partial = skb->ip_summed == CHECKSUM_PARTIAL;
@@ -257,7 +130,7 @@ static void rewrite_l4(struct sk_buff *skb, const struct packet *packet, u8 prot
 	*check = (__force __sum16)natflow_l4_check((__force u16)*check, delta, partial, udp);
 }
 
-static void rewrite4(struct sk_buff *skb, const struct packet *packet,
+static void rewrite4(struct sk_buff *skb, const struct natflow_packet *packet,
 		     const struct natflow_half4 *half4)
 {
 	struct iphdr *iph = (struct iphdr *)skb->data;
@@ -265,15 +138,14 @@ static void rewrite4(struct sk_buff *skb, const struct packet *packet,
 	if (half4->half.flags & NATFLOW_HALF_NAT) {
 		iph->saddr = half4->to.saddr;
 		iph->daddr = half4->to.daddr;
-		rewrite_l4(skb, packet, iph->protocol, &half4->half.delta,
+		rewrite_l4(skb, packet, iph->protocol, &half4->delta,
 			   half4->to.sport, half4->to.dport);
 	}
 	iph->ttl--;
-	iph->check = (__force __sum16)natflow_check_update((__force u16)iph->check,
-							   half4->half.delta.l3);
+	iph->check = (__force __sum16)natflow_ip_check((__force u16)iph->check, &half4->delta);
 }
 
-static void rewrite6(struct sk_buff *skb, const struct packet *packet,
+static void rewrite6(struct sk_buff *skb, const struct natflow_packet *packet,
 		     const struct natflow_half6 *half6)
 {
 	struct ipv6hdr *iph = (struct ipv6hdr *)skb->data;
@@ -281,14 +153,14 @@ static void rewrite6(struct sk_buff *skb, const struct packet *packet,
 	if (half6->half.flags & NATFLOW_HALF_NAT) {
 		iph->saddr = half6->to.saddr;
 		iph->daddr = half6->to.daddr;
-		rewrite_l4(skb, packet, iph->nexthdr, &half6->half.delta,
+		rewrite_l4(skb, packet, iph->nexthdr, &half6->delta,
 			   half6->to.sport, half6->to.dport);
 	}
 	iph->hop_limit--;
 }
 
 static void count(struct natflow_net *nn, struct natflow_flow *flow, int dir,
-		  const struct packet *packet)
+		  const struct natflow_packet *packet)
 {
 	struct natflow_counter *counter = &flow->count[dir];
 	u32 now = (u32)jiffies;
@@ -305,15 +177,17 @@ static void count(struct natflow_net *nn, struct natflow_flow *flow, int dir,
 }
 
 /* The slow path's turn: the learning hook will want to know where the packet came in. */
-static unsigned int slow4(const struct sk_buff *skb, const struct natflow_key4 *key)
+static unsigned int slow4(const struct sk_buff *skb, const struct natflow_packet *packet,
+			  const struct natflow_key4 *key)
 {
-	natflow_ingress_note4(skb, key);
+	natflow_ingress_note4(skb, packet, key);
 	return NF_ACCEPT;
 }
 
-static unsigned int slow6(const struct sk_buff *skb, const struct natflow_key6 *key)
+static unsigned int slow6(const struct sk_buff *skb, const struct natflow_packet *packet,
+			  const struct natflow_key6 *key)
 {
-	natflow_ingress_note6(skb, key);
+	natflow_ingress_note6(skb, packet, key);
 	return NF_ACCEPT;
 }
 
@@ -323,7 +197,8 @@ static unsigned int slow6(const struct sk_buff *skb, const struct natflow_key6 *
  * recognised here as it would: acknowledged last by the other side, or right behind the last
  * segment of the same side. A direction that was never fast has nothing to compare with.
  */
-static bool reset_fits(const struct natflow_flow *flow, int dir, const struct packet *packet)
+static bool reset_fits(const struct natflow_flow *flow, int dir,
+		       const struct natflow_packet *packet)
 {
 	const struct natflow_counter *own = &flow->count[dir], *other = &flow->count[!dir];
 
@@ -333,9 +208,9 @@ static bool reset_fits(const struct natflow_flow *flow, int dir, const struct pa
 
 /* Everything between a known tuple and the way out; NULL leaves the packet as it was. */
 static const struct natflow_egress *prepare(struct natflow_net *nn, struct sk_buff *skb,
-					    const struct packet *packet,
+					    const struct natflow_packet *packet,
 					    const struct natflow_half *half,
-					    const struct natflow_flow *flow)
+					    struct natflow_flow *flow)
 {
 	const struct natflow_egress *egress = rcu_dereference(half->egress);
 	enum natflow_reason reason;
@@ -343,7 +218,11 @@ static const struct natflow_egress *prepare(struct natflow_net *nn, struct sk_bu
 	/* Learning, or refused: the learning hook tells why. */
 	if (!egress)
 		return NULL;
-	if (packet->reset && reset_fits(flow, half->dir, packet))
+	/* To another station, such as a macvlan device above, where it comes in once more. */
+	if (skb->pkt_type == PACKET_OTHERHOST && READ_ONCE(half->iif) != skb->dev->ifindex)
+		return NULL;
+	if (packet->reset &&
+	    (natflow_flow_offloaded(flow) || reset_fits(flow, half->dir, packet)))
 		natflow_flow_forget_window(flow);
 	reason = check(nn, skb, packet, half, flow, egress);
 	if (!reason && !make_writable(skb, packet, egress))
@@ -362,58 +241,85 @@ static unsigned int refuse(struct natflow_net *nn, enum natflow_reason reason)
 	return NF_ACCEPT;
 }
 
-static unsigned int send(struct natflow_net *nn, struct sk_buff *skb, const struct packet *packet,
-			 struct natflow_flow *flow, int dir, const struct natflow_egress *egress)
+static unsigned int send(struct natflow_net *nn, struct sk_buff *skb,
+			 const struct natflow_packet *packet, struct natflow_flow *flow, int dir,
+			 const struct natflow_egress *egress)
 {
 	count(nn, flow, dir, packet);
-	natflow_xmit(skb, egress, &flow->proof[dir]);
+	natflow_xmit(skb, egress, flow, dir);
 	return NF_STOLEN;
 }
 
-static unsigned int forward4(struct natflow_net *nn, struct sk_buff *skb)
+static unsigned int forward4(struct natflow_net *nn, struct sk_buff *skb,
+			     struct natflow_packet *packet)
 {
 	const struct natflow_egress *egress;
 	enum natflow_reason reason;
 	struct natflow_flow *flow;
 	struct natflow_half *half;
 	struct natflow_key4 key;
-	struct packet packet;
 
-	reason = parse4(skb, &packet, &key);
+	reason = natflow_parse4(skb, packet, &key);
 	if (reason)
 		return refuse(nn, reason);
 	half = natflow_table_find4(nn, &key);
 	if (!half)
-		return slow4(skb, &key);
+		return slow4(skb, packet, &key);
 	flow = natflow_half_flow(half, AF_INET);
-	egress = prepare(nn, skb, &packet, half, flow);
+	egress = prepare(nn, skb, packet, half, flow);
 	if (!egress)
-		return slow4(skb, &key);
-	rewrite4(skb, &packet, container_of(half, struct natflow_half4, half));
-	return send(nn, skb, &packet, flow, half->dir, egress);
+		return slow4(skb, packet, &key);
+	rewrite4(skb, packet, container_of(half, struct natflow_half4, half));
+	return send(nn, skb, packet, flow, half->dir, egress);
 }
 
-static unsigned int forward6(struct natflow_net *nn, struct sk_buff *skb)
+static unsigned int forward6(struct natflow_net *nn, struct sk_buff *skb,
+			     struct natflow_packet *packet)
 {
 	const struct natflow_egress *egress;
 	enum natflow_reason reason;
 	struct natflow_flow *flow;
 	struct natflow_half *half;
 	struct natflow_key6 key;
-	struct packet packet;
 
-	reason = parse6(skb, &packet, &key);
+	reason = natflow_parse6(skb, packet, &key);
 	if (reason)
 		return refuse(nn, reason);
 	half = natflow_table_find6(nn, &key);
-	if (!half)
-		return slow6(skb, &key);
+	/* IPv4's routes end with forwarding, IPv6's do not. */
+	if (!half || !READ_ONCE(nn->net->ipv6.devconf_all->forwarding))
+		return slow6(skb, packet, &key);
 	flow = natflow_half_flow(half, AF_INET6);
-	egress = prepare(nn, skb, &packet, half, flow);
+	egress = prepare(nn, skb, packet, half, flow);
 	if (!egress)
-		return slow6(skb, &key);
-	rewrite6(skb, &packet, container_of(half, struct natflow_half6, half));
-	return send(nn, skb, &packet, flow, half->dir, egress);
+		return slow6(skb, packet, &key);
+	rewrite6(skb, packet, container_of(half, struct natflow_half6, half));
+	return send(nn, skb, packet, flow, half->dir, egress);
+}
+
+/* The same for a packet behind tags or a PPPoE header; one left to the stack keeps them. */
+static unsigned int forward_inner(struct natflow_net *nn, struct sk_buff *skb,
+				  struct natflow_packet *packet)
+{
+	__be16 outer = skb->protocol, inner;
+	unsigned int len = natflow_parse_encap(skb, packet, &inner);
+	unsigned int verdict;
+
+	if (!len)
+		return NF_ACCEPT;
+	__skb_pull(skb, len);
+	skb_reset_network_header(skb);
+	skb->protocol = inner;
+	if (inner == htons(ETH_P_IP))
+		verdict = forward4(nn, skb, packet);
+	else
+		verdict = forward6(nn, skb, packet);
+	if (verdict == NF_STOLEN)
+		return verdict;
+	__skb_push(skb, len);
+	skb_reset_network_header(skb);
+	skb->protocol = outer;
+	return verdict;
 }
 
 /**
@@ -427,12 +333,27 @@ static unsigned int forward6(struct natflow_net *nn, struct sk_buff *skb)
 unsigned int natflow_forward(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	struct natflow_net *nn = priv;
+	struct natflow_packet packet;
 
 	if (skb->pkt_type != PACKET_HOST && skb->pkt_type != PACKET_OTHERHOST)
 		return NF_ACCEPT;
-	if (skb->protocol == htons(ETH_P_IP))
-		return forward4(nn, skb);
-	if (skb->protocol == htons(ETH_P_IPV6))
-		return forward6(nn, skb);
+	packet.encaps = 0;
+	packet.encap_count = 0;
+	packet.room = skb->len;
+	if (skb_vlan_tag_present(skb)) {
+		packet.encap[0].id = skb_vlan_tag_get_id(skb);
+		packet.encap[0].proto = skb->vlan_proto;
+		packet.encap_count = 1;
+	}
+	switch (skb->protocol) {
+	case htons(ETH_P_IP):
+		return forward4(nn, skb, &packet);
+	case htons(ETH_P_IPV6):
+		return forward6(nn, skb, &packet);
+	case htons(ETH_P_8021Q):
+	case htons(ETH_P_8021AD):
+	case htons(ETH_P_PPP_SES):
+		return forward_inner(nn, skb, &packet);
+	}
 	return NF_ACCEPT;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A note that the ingress hook leaves for the learning hook: by which port and with which tag a
- * packet came in. At POST_ROUTING that is not to be seen any more, bridge and VLAN devices have
+ * A note that the ingress hook leaves for the learning hook: by which port and with which tags
+ * a packet came in. At POST_ROUTING that is not to be seen any more, bridge and VLAN devices have
  * overwritten it.
  *
  * There is one note for each CPU, written for every packet that goes up and good for the same
@@ -10,6 +10,7 @@
  * (receive packet steering between bridge and port, NFQUEUE) learning goes on without it.
  */
 #include <linux/etherdevice.h>
+#include <linux/if_arp.h>
 #include <linux/percpu.h>
 
 #include "ingress.h"
@@ -27,26 +28,33 @@ struct note {
 
 static DEFINE_PER_CPU(struct note, notes);
 
-static struct note *note_of(const struct sk_buff *skb, u8 family)
+static struct note *note_of(const struct sk_buff *skb, const struct natflow_packet *packet,
+			    u8 family)
 {
 	struct note *note = this_cpu_ptr(&notes);
 
 	note->skb = skb;
 	note->family = family;
 	note->ingress.ifindex = skb->dev->ifindex;
-	note->ingress.vlan = natflow_skb_vlan(skb);
-	ether_addr_copy(note->ingress.mac, eth_hdr(skb)->h_dest);
+	note->ingress.encaps = packet->encaps;
+	note->ingress.encap_count = packet->encap_count;
+	if (skb->dev->type == ARPHRD_ETHER)
+		ether_addr_copy(note->ingress.mac, eth_hdr(skb)->h_dest);
+	else
+		eth_zero_addr(note->ingress.mac);
 	return note;
 }
 
-void natflow_ingress_note4(const struct sk_buff *skb, const struct natflow_key4 *key)
+void natflow_ingress_note4(const struct sk_buff *skb, const struct natflow_packet *packet,
+			   const struct natflow_key4 *key)
 {
-	note_of(skb, AF_INET)->key4 = *key;
+	note_of(skb, packet, AF_INET)->key4 = *key;
 }
 
-void natflow_ingress_note6(const struct sk_buff *skb, const struct natflow_key6 *key)
+void natflow_ingress_note6(const struct sk_buff *skb, const struct natflow_packet *packet,
+			   const struct natflow_key6 *key)
 {
-	note_of(skb, AF_INET6)->key6 = *key;
+	note_of(skb, packet, AF_INET6)->key6 = *key;
 }
 
 static bool about(const struct note *note, const struct sk_buff *skb,

@@ -19,10 +19,12 @@
 
 #include "client.h"
 #include "eligible.h"
+#include "exception.h"
 #include "flow.h"
 #include "ingress.h"
 #include "learn.h"
 #include "netlink.h"
+#include "offload.h"
 #include "path.h"
 #include "table.h"
 
@@ -39,6 +41,9 @@ static void be_liberal(struct nf_conn *ct)
 
 static void prove(struct natflow_flow *flow, int dir, const struct sk_buff *skb)
 {
+	const struct natflow_egress *egress =
+		rcu_dereference_protected(natflow_flow_half(flow, dir)->egress,
+					  lockdep_is_held(&flow->lock));
 	struct natflow_net *nn = flow->nn;
 	struct natflow_proof *proof = &flow->proof[dir];
 	/* Conntrack sees none of the packets between two proofs, and must not give it up. */
@@ -48,6 +53,7 @@ static void prove(struct natflow_flow *flow, int dir, const struct sk_buff *skb)
 
 	WRITE_ONCE(proof->mark, skb->mark);
 	WRITE_ONCE(proof->priority, skb->priority);
+	WRITE_ONCE(flow->pcp[dir], natflow_egress_pcp(egress, skb->priority));
 	WRITE_ONCE(proof->ruleset, natflow_ruleset(nn->net));
 	WRITE_ONCE(proof->at, now);
 	WRITE_ONCE(proof->until, now + last);
@@ -63,15 +69,19 @@ static void set_egress(struct natflow_flow *flow, int dir, struct natflow_egress
 	struct natflow_egress *old;
 
 	old = rcu_replace_pointer(half->egress, egress, lockdep_is_held(&flow->lock));
-	if (old)
+	if (old) {
 		natflow_egress_put(old);
+		if (flow->hw_entry)
+			natflow_offload_flow_gone(flow);
+	}
 	/* Without better knowledge replies are expected where the direction leaves. */
 	if (!(other->flags & NATFLOW_HALF_SEEN)) {
 		ether_addr_copy(flow->in_mac[!dir], egress->header + ETH_ALEN);
-		WRITE_ONCE(other->vlan, natflow_vlan_key(egress->vlan, egress->vlan_proto));
+		WRITE_ONCE(other->encaps, egress->port_encaps);
+		other->encap_count = egress->port_encap_count;
 		WRITE_ONCE(other->iif, egress->port);
 	}
-	if (flow->client && dir != flow->client_from)
+	if (flow->client && dir != flow->client_from && egress->kind != NATFLOW_EGRESS_KIND_L3)
 		natflow_client_at(flow->nn, flow->client, egress->header);
 }
 
@@ -84,12 +94,16 @@ static void learn_ingress(struct natflow_flow *flow, int dir, const struct sk_bu
 	if (!natflow_ingress_of(skb, &flow->ct->tuplehash[dir].tuple, &ingress))
 		return;
 	half->flags |= NATFLOW_HALF_SEEN;
-	if (half->iif == ingress.ifindex && half->vlan == ingress.vlan &&
+	if (half->iif == ingress.ifindex && half->encaps == ingress.encaps &&
 	    ether_addr_equal(flow->in_mac[dir], ingress.mac))
 		return;
 	ether_addr_copy(flow->in_mac[dir], ingress.mac);
-	WRITE_ONCE(half->vlan, ingress.vlan);
+	WRITE_ONCE(half->encaps, ingress.encaps);
+	half->encap_count = ingress.encap_count;
 	WRITE_ONCE(half->iif, ingress.ifindex);
+	/* The hardware was told about the old place. */
+	if (flow->hw_entry)
+		natflow_offload_flow_gone(flow);
 }
 
 /* The way out this packet takes; nothing to do when it is the one we know. */
@@ -123,7 +137,9 @@ static bool ready(struct natflow_flow *flow, int dir)
 static void settle(struct natflow_flow *flow)
 {
 	if (!ready(flow, IP_CT_DIR_ORIGINAL) && !ready(flow, IP_CT_DIR_REPLY)) {
-		flow->reason = NATFLOW_REASON_ONE_DIRECTION;
+		flow->reason = flow->refused[IP_CT_DIR_ORIGINAL] ?: flow->refused[IP_CT_DIR_REPLY];
+		if (!flow->reason)
+			flow->reason = NATFLOW_REASON_ONE_DIRECTION;
 		return;
 	}
 	if (flow->reason == NATFLOW_REASON_NONE)
@@ -138,13 +154,22 @@ static enum natflow_reason learn_packet(struct natflow_flow *flow, int dir, stru
 	enum natflow_reason reason;
 
 	reason = natflow_delay_eligible(flow->nn, flow->ct, flow->slow_packets);
-	if (!reason)
+	if (!reason) {
 		reason = learn_egress(flow, dir, skb);
+		flow->refused[dir] = reason;
+		/* A filter above the one's port is one that the other's packets would pass by. */
+		if (flow->refused[!dir] == NATFLOW_REASON_QDISC)
+			reason = NATFLOW_REASON_QDISC;
+	}
 	if (reason) {
 		natflow_flow_refuse(flow, reason);
 		return reason;
 	}
 	learn_ingress(flow, dir, skb);
+	if (natflow_exception_of_way(flow, dir, skb)) {
+		natflow_flow_refuse(flow, NATFLOW_REASON_EXCLUDED);
+		return NATFLOW_REASON_EXCLUDED;
+	}
 	prove(flow, dir, skb);
 	settle(flow);
 	return flow->reason;
@@ -163,6 +188,15 @@ static struct natflow_flow *find(struct natflow_net *nn, struct nf_conn *ct, int
 		return flow;
 	natflow_flow_remove(flow);
 	return NULL;
+}
+
+/* Was it us who marked the connection as offloaded? */
+static bool offloaded(struct natflow_net *nn, struct nf_conn *ct, int dir)
+{
+	struct natflow_half *half = natflow_table_find(nn, &ct->tuplehash[dir].tuple);
+	struct natflow_flow *flow = half ? natflow_half_flow(half, nf_ct_l3num(ct)) : NULL;
+
+	return flow && flow->ct == ct && natflow_flow_offloaded(flow);
 }
 
 static bool wants_flow(struct natflow_net *nn, const struct nf_conn *ct, int dir,
@@ -198,14 +232,20 @@ static enum natflow_reason learn(struct natflow_net *nn, struct sk_buff *skb, u8
 	if (ctinfo == IP_CT_RELATED || ctinfo == IP_CT_RELATED_REPLY)
 		return nf_ct_is_confirmed(ct) ? NATFLOW_REASON_PROTOCOL :
 						NATFLOW_REASON_UNCONFIRMED;
-	reason = natflow_ct_eligible(nn, ct);
+	reason = natflow_ct_eligible(nn, ct, false);
+	if (reason == NATFLOW_REASON_FOREIGN_OFFLOAD && offloaded(nn, ct, dir))
+		reason = natflow_ct_eligible(nn, ct, true);
 	/* The same tuple may belong to another connection in the default zone. */
 	if (reason == NATFLOW_REASON_ZONE)
 		return reason;
-	if (!reason && packet)
-		return packet;
-
 	flow = find(nn, ct, dir);
+	if (!reason && packet) {
+		/* Perhaps it is about this direction, or this packet, only. */
+		if (!natflow_reason_lasts(packet) ||
+		    (flow && READ_ONCE(flow->reason) == NATFLOW_REASON_NONE))
+			return packet;
+		reason = packet;
+	}
 	if (!flow) {
 		enum natflow_reason refused;
 

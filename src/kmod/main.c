@@ -9,10 +9,12 @@
 #include "age.h"
 #include "client.h"
 #include "config.h"
+#include "exception.h"
 #include "flow.h"
 #include "learn.h"
 #include "net.h"
 #include "netlink.h"
+#include "offload.h"
 #include "path.h"
 #include "port.h"
 #include "table.h"
@@ -23,6 +25,18 @@ static unsigned int natflow_net_id __read_mostly;
 struct natflow_net *natflow_net(const struct net *net)
 {
 	return net_generic(net, natflow_net_id);
+}
+
+/**
+ * natflow_net_stale() - let no earlier proof count; any context
+ * @nn: namespace
+ *
+ * The next packet of every flow takes the slow path; what is in the hardware leaves it.
+ */
+void natflow_net_stale(struct natflow_net *nn)
+{
+	atomic_inc(&nn->gen);
+	natflow_offload_kick();
 }
 
 /**
@@ -98,6 +112,7 @@ static void drain(struct natflow_net *nn)
 
 	natflow_age_stop(nn);
 	natflow_flow_remove_all(nn);
+	natflow_offload_net_gone(nn);
 	natflow_egress_kill(nn, &all);
 }
 
@@ -150,6 +165,7 @@ static void __net_exit natflow_net_pre_exit(struct net *net)
 	nn->config.enabled = 0;
 	unhook(nn);
 	rtnl_unlock();
+	natflow_offload_sync();
 }
 
 static void __net_exit natflow_net_exit(struct list_head *nets)
@@ -165,6 +181,7 @@ static void __net_exit natflow_net_exit(struct list_head *nets)
 
 		natflow_client_free_all(nn);
 		natflow_table_destroy(nn);
+		kvfree(rcu_dereference_raw(nn->exceptions));
 		xa_destroy(&nn->flows);
 		free_percpu(nn->stats);
 	}

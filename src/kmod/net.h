@@ -35,7 +35,15 @@ struct natflow_config {
 	u32	learn_rate;
 	u32	exclude_mark;
 	u32	exclude_mask;
+	u8	hwnat;
+	u8	hwnat_mode;
+	u8	hwnat_wed;
+	u32	hw_min_rate;
+	u32	hw_rate_limit;
+	u32	hw_max_flows;
 };
+
+struct natflow_exceptions;
 
 struct natflow_stats {
 	u64	packets[NATFLOW_ENGINES];
@@ -66,7 +74,12 @@ struct natflow_stats {
  * @idle_clients: those of them without a flow, the one that has had none for longest first
  * @client_lock: guards @clients, @idle_clients and the counters in them
  * @client_count: entries in @clients
+ * @filter_dev: ifindex of the device whose ingress filter refused a way out last, 0 for none
+ * @shaper_dev: ifindex of a device whose queueing discipline or egress filter gets the packets of
+ *	a way out, 0 for none; looked for once a second
  * @devs: devices whose ingress is hooked; under RTNL
+ * @exceptions: flows that are never accelerated, NULL for none; written under RTNL
+ * @exceptions_id: id of the last list
  * @age: ageing work
  * @aged: jiffies of the last ageing run
  * @born: jiffies64 when the namespace was set up
@@ -94,7 +107,11 @@ struct natflow_net {
 	struct list_head		idle_clients;
 	spinlock_t			client_lock;	/* see above */
 	u32				client_count;
+	int				filter_dev;
+	int				shaper_dev;
 	struct list_head		devs;
+	struct natflow_exceptions __rcu	*exceptions;
+	u32				exceptions_id;
 	struct delayed_work		age;
 	unsigned long			aged;
 	u64				born;
@@ -115,12 +132,7 @@ static inline void natflow_count_engine(struct natflow_net *nn, enum natflow_eng
 	this_cpu_add(nn->stats->bytes[engine], bytes);
 }
 
-/* After this no earlier proof counts: the next packet of every flow takes the slow path. */
-static inline void natflow_net_stale(struct natflow_net *nn)
-{
-	atomic_inc(&nn->gen);
-}
-
+void natflow_net_stale(struct natflow_net *nn);
 void natflow_net_stats(struct natflow_net *nn, struct natflow_stats *sum);
 int natflow_net_enable(struct natflow_net *nn);
 void natflow_net_disable(struct natflow_net *nn);

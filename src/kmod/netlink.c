@@ -28,6 +28,10 @@ static const struct nla_policy explain_policy[NATFLOW_A_MAIN_TUPLE + 1] = {
 	[NATFLOW_A_MAIN_TUPLE] = NLA_POLICY_NESTED(natflow_tuple_policy),
 };
 
+static const struct nla_policy exception_set_policy[NATFLOW_A_MAIN_EXCEPTIONS + 1] = {
+	[NATFLOW_A_MAIN_EXCEPTIONS] = NLA_POLICY_NESTED(natflow_exceptions_policy),
+};
+
 /* Of a command without a policy the kernel refuses every attribute. */
 static const struct genl_ops ops[] = {
 	{
@@ -73,6 +77,33 @@ static const struct genl_ops ops[] = {
 		.cmd = NATFLOW_CMD_CLIENT_GET,
 		.flags = GENL_UNS_ADMIN_PERM,
 		.dumpit = natflow_client_dump,
+	},
+	{
+		.cmd = NATFLOW_CMD_HW_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = natflow_hw_get,
+	},
+	{
+		.cmd = NATFLOW_CMD_HW_DEVICE_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.dumpit = natflow_hw_device_dump,
+	},
+	{
+		.cmd = NATFLOW_CMD_REPROVE,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = natflow_reprove,
+	},
+	{
+		.cmd = NATFLOW_CMD_EXCEPTION_SET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.policy = exception_set_policy,
+		.maxattr = ARRAY_SIZE(exception_set_policy) - 1,
+		.doit = natflow_exception_set,
+	},
+	{
+		.cmd = NATFLOW_CMD_EXCEPTION_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.dumpit = natflow_exception_dump,
 	},
 };
 

@@ -1,28 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Egress resolution: which port, tag and link-layer header a routed packet leaves with.
- *
- * The walk from the route's device down to the port is the kernel's own
- * (dev_fill_forward_path); what it may pass without loss is decided here. Whatever an upper
- * device would have done to the packet, a queueing discipline or a filter, is a reason to refuse.
+ * Egresses: the ways out that flows share, found by next hop, ended by events. What lies between a
+ * route's device and the port is found by walk.c.
  */
+#include <linux/etherdevice.h>
 #include <linux/if_arp.h>
-#include <linux/if_vlan.h>
 #include <linux/jhash.h>
 #include <linux/slab.h>
 #include <net/arp.h>
 #include <net/ip.h>
 #include <net/ip6_fib.h>
 #include <net/ip6_route.h>
-#include <net/l3mdev.h>
 #include <net/neighbour.h>
 #include <net/netns/hash.h>
 #include <net/route.h>
-#include <net/sch_generic.h>
 
 #include "flow.h"
+#include "offload.h"
 #include "path.h"
-#include "port.h"
+#include "walk.h"
 
 static struct hlist_head *bucket_of(struct natflow_net *nn, const struct in6_addr *nexthop)
 {
@@ -87,124 +83,6 @@ u32 natflow_dst_cookie(const struct dst_entry *dst)
 	return rt6_get_cookie(container_of(dst, struct rt6_info, dst));
 }
 
-/* Does a device between the route and the port look at packets itself? */
-static bool filtered(const struct net_device *dev)
-{
-	/* Only a queueing discipline that somebody set has a handle; the default ones have none. */
-	return rcu_dereference(dev->qdisc)->handle || natflow_dev_has_filter(dev);
-}
-
-static enum natflow_reason upper_eligible(const struct net_device *dev)
-{
-	if (netif_is_l3_master(dev) || netif_is_l3_slave(dev))
-		return NATFLOW_REASON_VRF;
-	switch (dev->type) {
-	case ARPHRD_ETHER:
-		return NATFLOW_REASON_NONE;
-	case ARPHRD_PPP:
-		return NATFLOW_REASON_PPPOE;
-	case ARPHRD_TUNNEL:
-	case ARPHRD_TUNNEL6:
-	case ARPHRD_SIT:
-	case ARPHRD_IPGRE:
-	case ARPHRD_IP6GRE:
-	case ARPHRD_NONE:
-		return NATFLOW_REASON_TUNNEL;
-	default:
-		return NATFLOW_REASON_DEVICE;
-	}
-}
-
-/* Adds the tags of one step; at most one may be left in the end. */
-static enum natflow_reason add_tag(struct natflow_egress *egress,
-				   const struct net_device_path *step)
-{
-	u16 id;
-	__be16 proto;
-
-	switch (step->type) {
-	case DEV_PATH_VLAN:
-		id = step->encap.id;
-		proto = step->encap.proto;
-		break;
-	case DEV_PATH_BRIDGE:
-		switch (step->bridge.vlan_mode) {
-		case DEV_PATH_BR_VLAN_TAG:
-			id = step->bridge.vlan_id;
-			proto = step->bridge.vlan_proto;
-			break;
-		case DEV_PATH_BR_VLAN_UNTAG:
-			egress->vlan = NATFLOW_NO_VLAN;
-			return NATFLOW_REASON_NONE;
-		case DEV_PATH_BR_VLAN_KEEP:
-			return NATFLOW_REASON_NONE;
-		default:
-			return NATFLOW_REASON_PATH;
-		}
-		break;
-	case DEV_PATH_ETHERNET:
-		return NATFLOW_REASON_NONE;
-	case DEV_PATH_PPPOE:
-		return NATFLOW_REASON_PPPOE;
-	default:
-		return NATFLOW_REASON_DEVICE;
-	}
-	if (egress->vlan != NATFLOW_NO_VLAN)
-		return NATFLOW_REASON_QINQ;
-	egress->vlan = id;
-	egress->vlan_proto = proto;
-	return NATFLOW_REASON_NONE;
-}
-
-static enum natflow_reason walk(struct natflow_egress *egress, struct net_device *dev)
-{
-	struct net_device_path_stack stack;
-	enum natflow_reason reason;
-	struct net_device *port;
-	int devices = 0, last = dev->ifindex;
-	int i;
-
-	reason = upper_eligible(dev);
-	if (reason)
-		return reason;
-	egress->path[devices++] = last;
-	if (dev_fill_forward_path(dev, egress->header, &stack) < 0)
-		return NATFLOW_REASON_PATH;
-
-	for (i = 0; i < stack.num_paths; i++) {
-		const struct net_device_path *step = &stack.path[i];
-
-		reason = add_tag(egress, step);
-		if (reason)
-			return reason;
-		if (!step->dev)
-			return NATFLOW_REASON_DEVICE;
-		if (step->dev->ifindex == last)
-			continue;
-		last = step->dev->ifindex;
-		egress->path[devices++] = last;
-	}
-	/* Everything above the port is skipped by the fast path. */
-	for (i = 0; i < devices - 1; i++) {
-		const struct net_device *upper = dev_get_by_index_rcu(egress->nn->net,
-								      egress->path[i]);
-
-		if (!upper)
-			return NATFLOW_REASON_PATH;
-		if (filtered(upper))
-			return NATFLOW_REASON_QDISC;
-	}
-	port = dev_get_by_index_rcu(egress->nn->net, last);
-	if (!port)
-		return NATFLOW_REASON_PATH;
-	/* Replies are expected on the same port, so it must be one that we see packets on. */
-	if (!natflow_port_wanted(port) || !(port->flags & IFF_UP))
-		return NATFLOW_REASON_DEVICE;
-	egress->dev = port;
-	egress->port = port->ifindex;
-	return NATFLOW_REASON_NONE;
-}
-
 static enum natflow_reason resolve(struct natflow_egress *egress, struct dst_entry *dst,
 				   struct neighbour *neigh)
 {
@@ -214,22 +92,19 @@ static enum natflow_reason resolve(struct natflow_egress *egress, struct dst_ent
 
 	if (dev->type == ARPHRD_ETHER) {
 		read_lock_bh(&neigh->lock);
-		valid = neigh->nud_state & NUD_VALID && !(neigh->nud_state & NUD_NOARP);
+		valid = neigh->nud_state & NUD_VALID;
 		ether_addr_copy(header->h_dest, neigh->ha);
 		read_unlock_bh(&neigh->lock);
 		if (!valid || !is_valid_ether_addr(header->h_dest))
 			return NATFLOW_REASON_NEIGHBOUR;
 		ether_addr_copy(header->h_source, dev->dev_addr);
 	}
-	if (egress->family == AF_INET) {
-		header->h_proto = htons(ETH_P_IP);
+	if (egress->family == AF_INET)
 		egress->mtu = ip_dst_mtu_maybe_forward(dst, true);
-	} else {
-		header->h_proto = htons(ETH_P_IPV6);
+	else
 		egress->mtu = max_t(u32, ip6_dst_mtu_maybe_forward(dst, true), IPV6_MIN_MTU);
-	}
 	egress->cookie = natflow_dst_cookie(dst);
-	return walk(egress, dev);
+	return natflow_walk(egress, dev);
 }
 
 static bool usable(struct natflow_egress *egress, const struct dst_entry *dst,
@@ -298,7 +173,6 @@ struct natflow_egress *natflow_egress_get(struct natflow_net *nn, struct sk_buff
 	egress->family = family;
 	egress->nexthop = nexthop;
 	egress->neigh_ifindex = neigh->dev->ifindex;
-	egress->vlan = NATFLOW_NO_VLAN;
 	refcount_set(&egress->users, 1);
 	*reason = resolve(egress, dst, neigh);
 	if (!*reason && !dst_hold_safe(dst))
@@ -340,6 +214,8 @@ static void kill(struct natflow_egress *egress)
 	hlist_del_init(&egress->mac_node);
 	RCU_INIT_POINTER(egress->dst, NULL);
 	dst_release(dst);
+	if (atomic_read(&egress->offloaded))
+		natflow_offload_kick();
 }
 
 /**
@@ -358,6 +234,7 @@ void natflow_egress_put(struct natflow_egress *egress)
 	spin_unlock_bh(&nn->egress_lock);
 	kfree_rcu(egress, rcu);
 }
+EXPORT_SYMBOL_GPL(natflow_egress_put);
 
 static bool on_path(const struct natflow_egress *egress, int ifindex)
 {
@@ -442,11 +319,15 @@ static bool moved(const struct natflow_egress *egress)
 {
 	const struct dst_entry *dst =
 		rcu_dereference_protected(egress->dst, lockdep_is_held(&egress->nn->egress_lock));
-	struct natflow_egress now = { .nn = egress->nn, .vlan = NATFLOW_NO_VLAN };
+	struct natflow_egress now = { .nn = egress->nn, .family = egress->family };
 
-	memcpy(now.header, egress->header, sizeof(now.header));
-	return walk(&now, dst->dev) || now.port != egress->port || now.vlan != egress->vlan ||
-	       (now.vlan != NATFLOW_NO_VLAN && now.vlan_proto != egress->vlan_proto) ||
+	memcpy(now.header, egress->header, 2 * ETH_ALEN);
+	return natflow_walk(&now, dst->dev) || now.dev != egress->dev ||
+	       now.port != egress->port || now.kind != egress->kind ||
+	       now.conduit != egress->conduit || now.encaps != egress->encaps ||
+	       now.port_encaps != egress->port_encaps || now.header_len != egress->header_len ||
+	       memcmp(now.header, egress->header, sizeof(now.header)) ||
+	       memcmp(now.tagger, egress->tagger, sizeof(now.tagger)) ||
 	       memcmp(now.path, egress->path, sizeof(now.path));
 }
 
@@ -454,12 +335,14 @@ static bool moved(const struct natflow_egress *egress)
  * natflow_egress_recheck() - notice what no event tells
  * @nn: namespace
  *
- * That is filters and queueing disciplines above the port, and the tags a bridge puts on.
+ * That is filters and queueing disciplines above the port, the tags a bridge puts on, and PPPoE
+ * sessions. A device that shapes what leaves is remembered for its owner.
  */
 void natflow_egress_recheck(struct natflow_net *nn)
 {
 	struct natflow_egress *egress;
 	struct hlist_node *next;
+	int shaper_dev = 0;
 	unsigned int i;
 
 	rcu_read_lock();
@@ -469,9 +352,45 @@ void natflow_egress_recheck(struct natflow_net *nn)
 			if (moved(egress)) {
 				nn->egress_seq++;
 				kill(egress);
+			} else if (natflow_dev_shapes(egress->dev)) {
+				shaper_dev = egress->dev->ifindex;
 			}
 		}
 		spin_unlock_bh(&nn->egress_lock);
 	}
 	rcu_read_unlock();
+	WRITE_ONCE(nn->shaper_dev, shaper_dev);
 }
+
+/**
+ * natflow_egress_check_routes() - notice routes that have changed, where no packet does
+ * @nn: namespace
+ *
+ * Software asks dst_check() for every packet. For what is in the hardware this does.
+ */
+void natflow_egress_check_routes(struct natflow_net *nn)
+{
+	struct natflow_egress *egress;
+	struct hlist_node *next;
+	unsigned int i;
+
+	rcu_read_lock();
+	for (i = 0; i < NATFLOW_EGRESS_BUCKETS; i++) {
+		if (hlist_empty(&nn->egress[i]))
+			continue;
+		spin_lock_bh(&nn->egress_lock);
+		hlist_for_each_entry_safe(egress, next, &nn->egress[i], node) {
+			struct dst_entry *dst =
+				rcu_dereference_protected(egress->dst,
+							  lockdep_is_held(&nn->egress_lock));
+
+			if (!atomic_read(&egress->offloaded) || dst_check(dst, egress->cookie))
+				continue;
+			nn->egress_seq++;
+			kill(egress);
+		}
+		spin_unlock_bh(&nn->egress_lock);
+	}
+	rcu_read_unlock();
+}
+EXPORT_SYMBOL_GPL(natflow_egress_check_routes);

@@ -5,9 +5,11 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter_netdev.h>
 #include <linux/slab.h>
+#include <net/dsa.h>
 #include <net/rtnetlink.h>
 
 #include "forward.h"
+#include "offload.h"
 #include "port.h"
 
 struct natflow_port {
@@ -20,30 +22,65 @@ static int ingress_priority = 10;
 module_param(ingress_priority, int, 0444);
 MODULE_PARM_DESC(ingress_priority, "priority of the ingress hook (default 10)");
 
-/* Virtual Ethernet devices that are ports of their own and not built on another device. */
-static const char * const port_kinds[] = { "veth", "tun", "dsa", "natflow_bench", "ppesim" };
+/*
+ * Virtual devices where a packet leaves what natflow follows: what lies below, if anything, is the
+ * device's own business, and what it receives comes in there once more as a packet of its own.
+ */
+static const char * const port_kinds[] = {
+	"veth", "tun", "dsa", "wlan", "bond", "team", "macvlan", "wireguard", "ppp", "wwan",
+	"rmnet", "natflow_bench", "ppesim",
+};
+
+/* Of a PPPoE session the frames are seen on the port below. */
+static bool is_pppoe(const struct net_device *dev)
+{
+	static const u8 nobody[ETH_ALEN];
+	struct net_device_path_stack stack;
+	bool found;
+
+	rcu_read_lock();
+	found = !dev_fill_forward_path(dev, nobody, &stack) &&
+		stack.path[0].type == DEV_PATH_PPPOE;
+	rcu_read_unlock();
+	return found;
+}
+
+static bool type_wanted(const struct net_device *dev)
+{
+	switch (dev->type) {
+	case ARPHRD_ETHER:
+	case ARPHRD_NONE:
+	case ARPHRD_RAWIP:
+		return true;
+	case ARPHRD_PPP:
+		return !is_pppoe(dev);
+	default:
+		return false;
+	}
+}
 
 /**
  * natflow_port_wanted() - is this a device that flows can come in and go out by
  * @dev: the device
  *
- * Hardware ports and the virtual kinds listed above. Not: devices built on others (VLAN,
- * bridge, bond, tunnel), whose packets are seen on their port, or that are not handled.
+ * Hardware ports and the virtual kinds listed above. Not: devices built on others (VLAN, bridge,
+ * PPPoE), whose packets are seen on their port, nor what carries a bond's or a switch's frames,
+ * nor tunnels.
  */
 bool natflow_port_wanted(const struct net_device *dev)
 {
 	const struct rtnl_link_ops *link = dev->rtnl_link_ops;
 	unsigned int i;
 
-	if (dev->type != ARPHRD_ETHER || dev->flags & IFF_LOOPBACK || is_vlan_dev(dev) ||
-	    netif_is_bridge_master(dev) || netif_is_ovs_master(dev) || netif_is_l3_master(dev) ||
-	    netif_is_l3_slave(dev) || netif_is_lag_port(dev) || netif_is_lag_master(dev))
+	if (dev->flags & IFF_LOOPBACK || is_vlan_dev(dev) || netif_is_bridge_master(dev) ||
+	    netif_is_ovs_master(dev) || netif_is_l3_master(dev) || netif_is_l3_slave(dev) ||
+	    netif_is_lag_port(dev) || netdev_uses_dsa((struct net_device *)dev))
 		return false;
 	if (!link)
-		return true;
+		return type_wanted(dev);
 	for (i = 0; i < ARRAY_SIZE(port_kinds); i++)
 		if (!strcmp(link->kind, port_kinds[i]))
-			return true;
+			return type_wanted(dev);
 	return false;
 }
 
@@ -55,6 +92,13 @@ static struct natflow_port *find(struct natflow_net *nn, const struct net_device
 		if (port->ops.dev == dev)
 			return port;
 	return NULL;
+}
+
+static void forget(struct natflow_net *nn, struct natflow_port *port)
+{
+	nf_unregister_net_hook(nn->net, &port->ops);
+	list_del(&port->node);
+	kfree(port);
 }
 
 /**
@@ -70,7 +114,14 @@ void natflow_port_add(struct natflow_net *nn, struct net_device *dev)
 	int err;
 
 	ASSERT_RTNL();
-	if (!natflow_port_wanted(dev) || find(nn, dev))
+	port = find(nn, dev);
+	if (!natflow_port_wanted(dev)) {
+		/* A PPP device may have got another kind of channel since. */
+		if (port)
+			forget(nn, port);
+		return;
+	}
+	if (port)
 		return;
 	/*
 	 * After its end was told, other listeners still take it from its bridge or bond, which is
@@ -96,13 +147,16 @@ void natflow_port_add(struct natflow_net *nn, struct net_device *dev)
 		return;
 	}
 	list_add(&port->node, &nn->devs);
+	natflow_offload_port_add(nn, dev);
 }
 
-static void forget(struct natflow_net *nn, struct natflow_port *port)
+/* Tells a new hardware client about the ports that there are. */
+void natflow_port_offer_all(struct natflow_net *nn)
 {
-	nf_unregister_net_hook(nn->net, &port->ops);
-	list_del(&port->node);
-	kfree(port);
+	struct natflow_port *port;
+
+	list_for_each_entry(port, &nn->devs, node)
+		natflow_offload_port_add(nn, port->ops.dev);
 }
 
 void natflow_port_remove(struct natflow_net *nn, const struct net_device *dev)

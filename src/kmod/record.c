@@ -5,6 +5,7 @@
 #include <net/netns/nftables.h>
 
 #include "net.h"
+#include "offload.h"
 #include "path.h"
 #include "record.h"
 
@@ -90,6 +91,18 @@ static void fill_ct(struct natflow_flow_record *record, const struct nf_conn *ct
 		record->tcp_state = READ_ONCE(ct->proto.tcp.state);
 }
 
+static void fill_hw(struct natflow_flow_record *record, const struct natflow_flow *flow, int dir)
+{
+	const struct natflow_hw_dir *hw = &flow->hw[dir];
+
+	record->hw_state[dir] = READ_ONCE(hw->state);
+	record->hw_flags[dir] = READ_ONCE(hw->flags);
+	record->hw_reason[dir] = natflow_offload_reason(flow, dir);
+	record->hw_errno[dir] = READ_ONCE(hw->error);
+	record->hw_packets[dir] = atomic64_read(&hw->packets);
+	record->hw_bytes[dir] = atomic64_read(&hw->bytes);
+}
+
 static void fill_dir(struct natflow_flow_record *record, const struct natflow_flow *flow, int dir)
 {
 	const struct natflow_egress *egress = natflow_flow_egress(flow, dir);
@@ -97,12 +110,14 @@ static void fill_dir(struct natflow_flow_record *record, const struct natflow_fl
 	record->packets[dir] = atomic64_read(&flow->count[dir].packets);
 	record->bytes[dir] = atomic64_read(&flow->count[dir].bytes);
 	record->rate[dir] = READ_ONCE(flow->rate[dir]);
+	fill_hw(record, flow, dir);
 	record->in_ifindex[dir] = READ_ONCE(half_of(flow, dir)->iif);
 	record->vlan[dir] = NATFLOW_VLAN_NONE;
 	if (!egress)
 		return;
 	record->out_ifindex[dir] = egress->port;
-	record->vlan[dir] = egress->vlan;
+	if (egress->port_encap_count && natflow_encap_is_vlan(&egress->port_encap[0]))
+		record->vlan[dir] = egress->port_encap[0].id;
 	memcpy(&record->mac[dir * ETH_ALEN], egress->header, ETH_ALEN);
 }
 
@@ -113,8 +128,6 @@ static void fill_dir(struct natflow_flow_record *record, const struct natflow_fl
  */
 void natflow_flow_fill(struct natflow_flow_record *record, const struct natflow_flow *flow)
 {
-	BUILD_BUG_ON(NATFLOW_NO_VLAN != NATFLOW_VLAN_NONE);
-
 	memset(record, 0, sizeof(*record));
 	rcu_read_lock();
 	fill_ct(record, flow->ct);

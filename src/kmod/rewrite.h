@@ -14,12 +14,11 @@
 
 /**
  * struct natflow_delta - what a translation adds to the sums over a packet
- * @l3: change of the IPv4 header sum, TTL decrement included; unused for IPv6
  * @l4: change of the transport sum: pseudo-header addresses and ports
- * @pseudo: change of the pseudo-header sum alone (CHECKSUM_PARTIAL packets)
+ * @pseudo: change of the pseudo-header sum alone (CHECKSUM_PARTIAL packets), which is also that of
+ *	the IPv4 header without the TTL
  */
 struct natflow_delta {
-	__u16	l3;
 	__u16	l4;
 	__u16	pseudo;
 };
@@ -76,13 +75,22 @@ static inline void natflow_delta_set(struct natflow_delta *delta, const void *fr
 	delta->pseudo = natflow_sum_replace(0, from, to, addr_words);
 	delta->l4 = natflow_sum_replace(delta->pseudo, (const __u16 *)from + addr_words,
 					(const __u16 *)to + addr_words, 2);
-	delta->l3 = natflow_sum_add(delta->pseudo, NATFLOW_TTL_DELTA);
 }
 
 /* A checksum field is the complement of the sum. */
 static inline __u16 natflow_check_update(__u16 check, __u16 delta)
 {
 	return (__u16)~natflow_sum_add((__u16)~check, delta);
+}
+
+/**
+ * natflow_ip_check() - new value of the checksum field of an IPv4 header
+ * @check: value in the packet
+ * @delta: what the translation changes; the TTL is decremented, too
+ */
+static inline __u16 natflow_ip_check(__u16 check, const struct natflow_delta *delta)
+{
+	return natflow_check_update(check, natflow_sum_add(delta->pseudo, NATFLOW_TTL_DELTA));
 }
 
 /**

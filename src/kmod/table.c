@@ -10,6 +10,7 @@
 #include <linux/random.h>
 #include <linux/rhashtable.h>
 #include <linux/siphash.h>
+#include <net/ipv6.h>
 #include <net/netfilter/nf_conntrack_tuple.h>
 
 #include "table.h"

@@ -22,6 +22,9 @@
 /* Prefixes in one filter at the most. */
 #define NATFLOW_PREFIXES_MAX 256
 
+/* Exceptions of a namespace at the most. */
+#define NATFLOW_EXCEPTIONS_MAX 256
+
 /* Stands in a record for "no VLAN tag". */
 #define NATFLOW_VLAN_NONE 65535
 
@@ -59,6 +62,23 @@ enum natflow_engine {
 	/* private: */
 	__NATFLOW_ENGINE_MAX,
 	NATFLOW_ENGINE_MAX = (__NATFLOW_ENGINE_MAX - 1)
+};
+
+/**
+ * enum natflow_egress_kind - What a way out ends in
+ * @NATFLOW_EGRESS_KIND_ETHERNET: A plain Ethernet port.
+ * @NATFLOW_EGRESS_KIND_DSA: A port of a switch.
+ * @NATFLOW_EGRESS_KIND_WDMA: A wireless device that the hardware can reach by itself.
+ * @NATFLOW_EGRESS_KIND_L3: A device without a link-layer header.
+ */
+enum natflow_egress_kind {
+	NATFLOW_EGRESS_KIND_ETHERNET,
+	NATFLOW_EGRESS_KIND_DSA,
+	NATFLOW_EGRESS_KIND_WDMA,
+	NATFLOW_EGRESS_KIND_L3,
+	/* private: */
+	__NATFLOW_EGRESS_KIND_MAX,
+	NATFLOW_EGRESS_KIND_MAX = (__NATFLOW_EGRESS_KIND_MAX - 1)
 };
 
 /**
@@ -101,6 +121,52 @@ enum natflow_flow_flag {
 #define NATFLOW_FLOW_FLAG_MASK 0x3fu
 
 /**
+ * enum natflow_hw_mode - Which flows are handed to the hardware
+ * @NATFLOW_HW_MODE_AUTO: The fastest ones, and only while a CPU is busy with forwarding.
+ * @NATFLOW_HW_MODE_ALWAYS: All that are fast enough and that the hardware can take, the fastest
+ *   first.
+ */
+enum natflow_hw_mode {
+	NATFLOW_HW_MODE_AUTO,
+	NATFLOW_HW_MODE_ALWAYS,
+	/* private: */
+	__NATFLOW_HW_MODE_MAX,
+	NATFLOW_HW_MODE_MAX = (__NATFLOW_HW_MODE_MAX - 1)
+};
+
+/**
+ * enum natflow_hw_state - How far one direction of a flow is in the hardware
+ * @NATFLOW_HW_STATE_NONE: Not handed to the hardware.
+ * @NATFLOW_HW_STATE_PENDING: Handed over, with no evidence yet that the hardware forwards.
+ * @NATFLOW_HW_STATE_BOUND: The hardware forwards; there was evidence for it.
+ * @NATFLOW_HW_STATE_REFUSED: The hardware, its driver or the rules of admission do not take it;
+ *   its hw-reason tells why.
+ */
+enum natflow_hw_state {
+	NATFLOW_HW_STATE_NONE,
+	NATFLOW_HW_STATE_PENDING,
+	NATFLOW_HW_STATE_BOUND,
+	NATFLOW_HW_STATE_REFUSED,
+	/* private: */
+	__NATFLOW_HW_STATE_MAX,
+	NATFLOW_HW_STATE_MAX = (__NATFLOW_HW_STATE_MAX - 1)
+};
+
+/**
+ * enum natflow_hw_flag - Properties of one direction of a flow in the hardware
+ * @NATFLOW_HW_FLAG_WED: The direction leaves to WiFi through WED.
+ * @NATFLOW_HW_FLAG_WED_RX: The direction comes from WiFi through WED.
+ * @NATFLOW_HW_FLAG_ESTIMATED: The hardware does not count: its bytes and packets are estimated.
+ */
+enum natflow_hw_flag {
+	NATFLOW_HW_FLAG_WED = 1u << 0,
+	NATFLOW_HW_FLAG_WED_RX = 1u << 1,
+	NATFLOW_HW_FLAG_ESTIMATED = 1u << 2,
+};
+
+#define NATFLOW_HW_FLAG_MASK 0x7u
+
+/**
  * enum natflow_reason - Why a packet or a flow is not accelerated
  * @NATFLOW_REASON_NONE: The flow is accelerated.
  * @NATFLOW_REASON_DISABLED: Acceleration is switched off in this network namespace.
@@ -133,10 +199,10 @@ enum natflow_flow_flag {
  *   now.
  * @NATFLOW_REASON_PATH: The way from the egress device down to a port could not be resolved.
  * @NATFLOW_REASON_DEVICE: The kind of device is not handled by the fast path.
- * @NATFLOW_REASON_PPPOE: The egress is a PPP or PPPoE device.
- * @NATFLOW_REASON_QINQ: The packet or its path has more than one VLAN tag.
- * @NATFLOW_REASON_QDISC: A queueing discipline or tc filter on an upper device of the path must
- *   see the packets.
+ * @NATFLOW_REASON_PPPOE: The egress is a PPPoE session on a kind of device that is not handled.
+ * @NATFLOW_REASON_QINQ: The path has more VLAN tags and PPPoE headers than are handled.
+ * @NATFLOW_REASON_QDISC: A filter on a device above the port must see the packets that the
+ *   device receives.
  * @NATFLOW_REASON_LOCAL: The router itself sends or receives the packet.
  * @NATFLOW_REASON_FRAGMENT: The packet is an IP fragment, or was put together from fragments.
  * @NATFLOW_REASON_IP_OPTIONS: The packet carries IPv4 options or IPv6 extension headers.
@@ -159,6 +225,33 @@ enum natflow_flow_flag {
  * @NATFLOW_REASON_NO_MEMORY: The kernel had no memory for the flow.
  * @NATFLOW_REASON_LRO: The packet was merged by LRO, which must not be forwarded.
  * @NATFLOW_REASON_CHECKSUM: The checksum of the packet could not be handled.
+ * @NATFLOW_REASON_HW_OFF: Hardware offload is switched off in this network namespace.
+ * @NATFLOW_REASON_HW_NO_CLIENT: The module that talks to the hardware (natflow_hwnat) is not
+ *   loaded.
+ * @NATFLOW_REASON_HW_NO_DOOR: No device offers the kernel's door to the hardware (TC_SETUP_FT).
+ * @NATFLOW_REASON_HW_CPU: The CPU has room for the flow, and software keeps latency lower.
+ * @NATFLOW_REASON_HW_RATE: The flow is too slow to be worth a place in the hardware.
+ * @NATFLOW_REASON_HW_FULL: The hardware's table holds as many flows as it may.
+ * @NATFLOW_REASON_HW_LIMIT: More flows than hw_rate_limit allows wait for the hardware; the
+ *   fastest come first.
+ * @NATFLOW_REASON_HW_REFUSED: The driver of the hardware has refused the flow.
+ * @NATFLOW_REASON_HW_QDISC: A queueing discipline, filter or program on the ports must see the
+ *   packets, and the hardware would pass it by.
+ * @NATFLOW_REASON_HW_IPV6_NAT: The hardware does not translate IPv6 addresses.
+ * @NATFLOW_REASON_HW_TAGS: The direction needs more tags, or other ones, than the hardware can
+ *   put on.
+ * @NATFLOW_REASON_HW_EGRESS: The direction leaves by a device that the hardware does not reach.
+ * @NATFLOW_REASON_HW_INGRESS: The direction comes in by a device that is not connected to the
+ *   hardware.
+ * @NATFLOW_REASON_HW_WED_OFF: The direction uses WED, which is switched off.
+ * @NATFLOW_REASON_HW_WED_RX: This chip's WED carries traffic to WiFi only; what comes from WiFi
+ *   stays on the CPU.
+ * @NATFLOW_REASON_HW_BACKOFF: The hardware has failed lately and is left alone for some
+ *   seconds.
+ * @NATFLOW_REASON_HW_HALF: The other direction cannot go to the hardware, and this module never
+ *   hands over one alone.
+ * @NATFLOW_REASON_HW_UNPROVED: The direction waits for a packet that the slow path lets
+ *   through.
  *
  * The codes never change their meaning.
  */
@@ -209,6 +302,24 @@ enum natflow_reason {
 	NATFLOW_REASON_NO_MEMORY,
 	NATFLOW_REASON_LRO,
 	NATFLOW_REASON_CHECKSUM,
+	NATFLOW_REASON_HW_OFF,
+	NATFLOW_REASON_HW_NO_CLIENT,
+	NATFLOW_REASON_HW_NO_DOOR,
+	NATFLOW_REASON_HW_CPU,
+	NATFLOW_REASON_HW_RATE,
+	NATFLOW_REASON_HW_FULL,
+	NATFLOW_REASON_HW_LIMIT,
+	NATFLOW_REASON_HW_REFUSED,
+	NATFLOW_REASON_HW_QDISC,
+	NATFLOW_REASON_HW_IPV6_NAT,
+	NATFLOW_REASON_HW_TAGS,
+	NATFLOW_REASON_HW_EGRESS,
+	NATFLOW_REASON_HW_INGRESS,
+	NATFLOW_REASON_HW_WED_OFF,
+	NATFLOW_REASON_HW_WED_RX,
+	NATFLOW_REASON_HW_BACKOFF,
+	NATFLOW_REASON_HW_HALF,
+	NATFLOW_REASON_HW_UNPROVED,
 	/* private: */
 	__NATFLOW_REASON_MAX,
 	NATFLOW_REASON_MAX = (__NATFLOW_REASON_MAX - 1)
@@ -246,7 +357,15 @@ enum natflow_reason {
  * @l4proto: IANA protocol number: 6 or 17.
  * @state: How the flow is forwarded (enum natflow_state).
  * @tcp_state: Conntrack's TCP state (enum tcp_conntrack), 0 for UDP.
+ * @hw_state: How far the direction is in the hardware (enum natflow_hw_state).
+ * @hw_flags: Properties of the direction in the hardware (enum natflow_hw_flag).
  * @reserved: Zero.
+ * @hw_reason: Why the direction of an accelerated flow is not in the hardware; none when it is,
+ *   and of a flow that is not accelerated (enum natflow_reason).
+ * @hw_errno: Error number of the driver's last refusal, positive; 0 when there was none.
+ * @hw_bytes: Bytes forwarded by the hardware, as far as it was asked; they are in ct-bytes,
+ *   too, but not in bytes.
+ * @hw_packets: Packets forwarded by the hardware.
  *
  * An IPv4 address stands in the first four bytes, the rest is zero. Index 0 of an array is the
  * original direction, index 1 the reply direction.
@@ -280,10 +399,16 @@ struct natflow_flow_record {
 	__u8 l4proto;
 	__u8 state;
 	__u8 tcp_state;
-	__u8 reserved[6];
+	__u8 hw_state[2];
+	__u8 hw_flags[2];
+	__u8 reserved[2];
+	__u16 hw_reason[2];
+	__u16 hw_errno[2];
+	__u64 hw_bytes[2];
+	__u64 hw_packets[2];
 };
 
-#define NATFLOW_FLOW_RECORD_SIZE 216
+#define NATFLOW_FLOW_RECORD_SIZE 256
 static_assert(sizeof(struct natflow_flow_record) == NATFLOW_FLOW_RECORD_SIZE, "has holes");
 
 /**
@@ -343,6 +468,16 @@ static_assert(sizeof(struct natflow_client_record) == NATFLOW_CLIENT_RECORD_SIZE
  *   stay slow; has no bits outside of it (u32).
  * @NATFLOW_A_CONFIG_EXCLUDE_MASK: Bits of the mark that exclude-mark compares; 0 excludes
  *   nothing (u32).
+ * @NATFLOW_A_CONFIG_HWNAT: Hand flows to the hardware where there is some; 0 takes all of them
+ *   back (u8).
+ * @NATFLOW_A_CONFIG_HWNAT_MODE: Which flows (u8, enum natflow_hw_mode).
+ * @NATFLOW_A_CONFIG_HWNAT_WED: Hand over the directions to and from WiFi that WED can carry,
+ *   too (u8).
+ * @NATFLOW_A_CONFIG_HW_MIN_RATE: Bytes per second, both directions together, that make a flow
+ *   worth the hardware (u32).
+ * @NATFLOW_A_CONFIG_HW_RATE_LIMIT: Directions handed over in a second at the most (u32).
+ * @NATFLOW_A_CONFIG_HW_MAX_FLOWS: Directions in the hardware at the most; 0 for what its table
+ *   bears (u32).
  */
 enum natflow_a_config {
 	NATFLOW_A_CONFIG_ENABLED = 1,
@@ -354,6 +489,12 @@ enum natflow_a_config {
 	NATFLOW_A_CONFIG_LEARN_RATE,
 	NATFLOW_A_CONFIG_EXCLUDE_MARK,
 	NATFLOW_A_CONFIG_EXCLUDE_MASK,
+	NATFLOW_A_CONFIG_HWNAT,
+	NATFLOW_A_CONFIG_HWNAT_MODE,
+	NATFLOW_A_CONFIG_HWNAT_WED,
+	NATFLOW_A_CONFIG_HW_MIN_RATE,
+	NATFLOW_A_CONFIG_HW_RATE_LIMIT,
+	NATFLOW_A_CONFIG_HW_MAX_FLOWS,
 	/* private: */
 	__NATFLOW_A_CONFIG_MAX,
 	NATFLOW_A_CONFIG_MAX = (__NATFLOW_A_CONFIG_MAX - 1)
@@ -371,6 +512,12 @@ enum natflow_a_config {
 #define NATFLOW_CONFIG_HOST_FLOWS_MAX 1048576
 #define NATFLOW_CONFIG_LEARN_RATE_MIN 1
 #define NATFLOW_CONFIG_LEARN_RATE_MAX 1000000
+#define NATFLOW_CONFIG_HWNAT_MAX 1
+#define NATFLOW_CONFIG_HWNAT_MODE_MAX 1
+#define NATFLOW_CONFIG_HWNAT_WED_MAX 1
+#define NATFLOW_CONFIG_HW_RATE_LIMIT_MIN 1
+#define NATFLOW_CONFIG_HW_RATE_LIMIT_MAX 1000
+#define NATFLOW_CONFIG_HW_MAX_FLOWS_MAX 65536
 
 /**
  * enum natflow_a_engine_stats - Counters of one engine since the namespace appeared
@@ -484,6 +631,13 @@ enum natflow_a_tuple {
  * @NATFLOW_A_PATH_MTU: Path MTU in bytes (u32).
  * @NATFLOW_A_PATH_PROVED: Milliseconds since the slow path last forwarded a packet of this
  *   direction (u32).
+ * @NATFLOW_A_PATH_INNER_VLAN: VLAN id of the inner of two tags; absent when none (u16).
+ * @NATFLOW_A_PATH_PPPOE: PPPoE session id; absent when none (u16).
+ * @NATFLOW_A_PATH_KIND: What the way out ends in (u8, enum natflow_egress_kind).
+ * @NATFLOW_A_PATH_CONDUIT: Device that carries the frames of a switch port; absent when none
+ *   (u32).
+ * @NATFLOW_A_PATH_SHAPER: Device above the port whose queueing discipline or filter gets the
+ *   packets; absent when none (u32).
  */
 enum natflow_a_path {
 	NATFLOW_A_PATH_DIRECTION = 1,
@@ -494,12 +648,150 @@ enum natflow_a_path {
 	NATFLOW_A_PATH_MAC,
 	NATFLOW_A_PATH_MTU,
 	NATFLOW_A_PATH_PROVED,
+	NATFLOW_A_PATH_INNER_VLAN,
+	NATFLOW_A_PATH_PPPOE,
+	NATFLOW_A_PATH_KIND,
+	NATFLOW_A_PATH_CONDUIT,
+	NATFLOW_A_PATH_SHAPER,
 	/* private: */
 	__NATFLOW_A_PATH_MAX,
 	NATFLOW_A_PATH_MAX = (__NATFLOW_A_PATH_MAX - 1)
 };
 
 #define NATFLOW_PATH_MAC_LEN 6
+
+/**
+ * enum natflow_a_hw_error - How often the hardware's driver answered with one error number
+ * @NATFLOW_A_HW_ERROR_ERRNO: The error number, positive (u32).
+ * @NATFLOW_A_HW_ERROR_COUNT: Times (u32).
+ */
+enum natflow_a_hw_error {
+	NATFLOW_A_HW_ERROR_ERRNO = 1,
+	NATFLOW_A_HW_ERROR_COUNT,
+	/* private: */
+	__NATFLOW_A_HW_ERROR_MAX,
+	NATFLOW_A_HW_ERROR_MAX = (__NATFLOW_A_HW_ERROR_MAX - 1)
+};
+
+/**
+ * enum natflow_a_hw - The hardware and what it was given
+ * @NATFLOW_A_HW_CLIENT: 1 when natflow_hwnat.ko is loaded; without it only reason follows (u8).
+ * @NATFLOW_A_HW_REASON: Why nothing of this namespace goes to the hardware: hw-off,
+ *   hw-no-client, hw-no-door or hw-backoff; none when something can (u16, enum natflow_reason).
+ * @NATFLOW_A_HW_PROFILE: The chip: mt7621, mt7622, mt7981, mt7986, or none when it is not known
+ *   (string).
+ * @NATFLOW_A_HW_FEATURES: Words that name build options of natflow_hwnat.ko (string).
+ * @NATFLOW_A_HW_DOOR: 1 when a device takes flow rules (u8).
+ * @NATFLOW_A_HW_COUNTERS: 1 when the hardware counts bytes and packets; 0: they are estimated
+ *   (u8).
+ * @NATFLOW_A_HW_WED_VERSION: Version of WED, 0 for none. Version 1 carries traffic to WiFi only
+ *   (u8).
+ * @NATFLOW_A_HW_CAPACITY: Directions that the hardware's table bears (u32).
+ * @NATFLOW_A_HW_INSTALLED: Directions handed over now (u32).
+ * @NATFLOW_A_HW_BOUND: How many of them the hardware is known to forward (u32).
+ * @NATFLOW_A_HW_INSTALLS: Directions handed over since the module was loaded (u64).
+ * @NATFLOW_A_HW_DESTROYS: Directions taken back since then (u64).
+ * @NATFLOW_A_HW_FAILURES: Directions that the driver refused since then (u64).
+ * @NATFLOW_A_HW_ERRORS: The same by error number (nest of NATFLOW_A_HW_ERROR_*, may repeat).
+ * @NATFLOW_A_HW_TOKENS: Directions that may still be handed over in this second (u32).
+ * @NATFLOW_A_HW_BACKOFF: Milliseconds until the hardware is tried again after a failure; 0 when
+ *   it is not waited for (u32).
+ * @NATFLOW_A_HW_BUSY: Per mille of the busiest CPU's last second that went into forwarding and
+ *   other kernel work (u32).
+ * @NATFLOW_A_HW_PAD: Aligns 64 bit attributes.
+ *
+ * Of the machine, not of one namespace, where nothing else is said.
+ */
+enum natflow_a_hw {
+	NATFLOW_A_HW_CLIENT = 1,
+	NATFLOW_A_HW_REASON,
+	NATFLOW_A_HW_PROFILE,
+	NATFLOW_A_HW_FEATURES,
+	NATFLOW_A_HW_DOOR,
+	NATFLOW_A_HW_COUNTERS,
+	NATFLOW_A_HW_WED_VERSION,
+	NATFLOW_A_HW_CAPACITY,
+	NATFLOW_A_HW_INSTALLED,
+	NATFLOW_A_HW_BOUND,
+	NATFLOW_A_HW_INSTALLS,
+	NATFLOW_A_HW_DESTROYS,
+	NATFLOW_A_HW_FAILURES,
+	NATFLOW_A_HW_ERRORS,
+	NATFLOW_A_HW_TOKENS,
+	NATFLOW_A_HW_BACKOFF,
+	NATFLOW_A_HW_BUSY,
+	NATFLOW_A_HW_PAD,
+	/* private: */
+	__NATFLOW_A_HW_MAX,
+	NATFLOW_A_HW_MAX = (__NATFLOW_A_HW_MAX - 1)
+};
+
+/**
+ * enum natflow_a_hw_device - A device of the namespace that may lead to the hardware
+ * @NATFLOW_A_HW_DEVICE_IFINDEX: The device (u32).
+ * @NATFLOW_A_HW_DEVICE_DOOR: The device whose driver takes its rules: itself, or a switch
+ *   port's conduit; 0 when there is none (u32).
+ * @NATFLOW_A_HW_DEVICE_ERRNO: Why the door did not open, positive; 0 when it did (u32).
+ * @NATFLOW_A_HW_DEVICE_INSTALLED: Directions that were handed over through it now (u32).
+ */
+enum natflow_a_hw_device {
+	NATFLOW_A_HW_DEVICE_IFINDEX = 1,
+	NATFLOW_A_HW_DEVICE_DOOR,
+	NATFLOW_A_HW_DEVICE_ERRNO,
+	NATFLOW_A_HW_DEVICE_INSTALLED,
+	/* private: */
+	__NATFLOW_A_HW_DEVICE_MAX,
+	NATFLOW_A_HW_DEVICE_MAX = (__NATFLOW_A_HW_DEVICE_MAX - 1)
+};
+
+/**
+ * enum natflow_a_exception - Flows that are never accelerated
+ * @NATFLOW_A_EXCEPTION_SRC: Who opened the connection (nest of NATFLOW_A_PREFIX_*).
+ * @NATFLOW_A_EXCEPTION_DST: Whom it was opened to, before or after translation (nest of
+ *   NATFLOW_A_PREFIX_*).
+ * @NATFLOW_A_EXCEPTION_L4PROTO: IANA protocol number: 6 or 17 (u8).
+ * @NATFLOW_A_EXCEPTION_PORT_MIN: First of the ports it was opened to, before or after
+ *   translation (be16).
+ * @NATFLOW_A_EXCEPTION_PORT_MAX: Last of them; port-min when absent (be16).
+ * @NATFLOW_A_EXCEPTION_DEVICE: Name of a device the packets come in or go out by, port or upper
+ *   device (string).
+ * @NATFLOW_A_EXCEPTION_MAC: MAC address that frames come from or go to (binary).
+ * @NATFLOW_A_EXCEPTION_MARK: Connection mark, compared under mark-mask; has no bits outside of
+ *   it (u32).
+ * @NATFLOW_A_EXCEPTION_MARK_MASK: Goes with mark; all bits when absent (u32).
+ *
+ * What is given must all match; at least one condition is needed. Source, destination and port
+ * are those of the original direction.
+ */
+enum natflow_a_exception {
+	NATFLOW_A_EXCEPTION_SRC = 1,
+	NATFLOW_A_EXCEPTION_DST,
+	NATFLOW_A_EXCEPTION_L4PROTO,
+	NATFLOW_A_EXCEPTION_PORT_MIN,
+	NATFLOW_A_EXCEPTION_PORT_MAX,
+	NATFLOW_A_EXCEPTION_DEVICE,
+	NATFLOW_A_EXCEPTION_MAC,
+	NATFLOW_A_EXCEPTION_MARK,
+	NATFLOW_A_EXCEPTION_MARK_MASK,
+	/* private: */
+	__NATFLOW_A_EXCEPTION_MAX,
+	NATFLOW_A_EXCEPTION_MAX = (__NATFLOW_A_EXCEPTION_MAX - 1)
+};
+
+#define NATFLOW_EXCEPTION_DEVICE_LEN_MAX 15
+#define NATFLOW_EXCEPTION_MAC_LEN 6
+
+/**
+ * enum natflow_a_exceptions - All exceptions of a namespace, in their order
+ * @NATFLOW_A_EXCEPTIONS_EXCEPTION: One of them; at most 256 (nest of NATFLOW_A_EXCEPTION_*, may
+ *   repeat).
+ */
+enum natflow_a_exceptions {
+	NATFLOW_A_EXCEPTIONS_EXCEPTION = 1,
+	/* private: */
+	__NATFLOW_A_EXCEPTIONS_MAX,
+	NATFLOW_A_EXCEPTIONS_MAX = (__NATFLOW_A_EXCEPTIONS_MAX - 1)
+};
 
 /**
  * enum natflow_a_main - Top-level attributes of all messages
@@ -532,6 +824,16 @@ enum natflow_a_path {
  * @NATFLOW_A_MAIN_EVENT: What happened (u32, enum natflow_event).
  * @NATFLOW_A_MAIN_TRACKED: 1 when conntrack knows the tuple (u8).
  * @NATFLOW_A_MAIN_PAD: Aligns 64 bit attributes.
+ * @NATFLOW_A_MAIN_HW: The hardware (nest of NATFLOW_A_HW_*).
+ * @NATFLOW_A_MAIN_HW_DEVICE: A device that may lead to the hardware (nest of
+ *   NATFLOW_A_HW_DEVICE_*).
+ * @NATFLOW_A_MAIN_EXCEPTIONS: All exceptions (nest of NATFLOW_A_EXCEPTIONS_*).
+ * @NATFLOW_A_MAIN_EXCEPTION_INDEX: Number of an exception, from 0: the one that keeps the flow
+ *   slow, absent when none does; or the first in a message (u32).
+ * @NATFLOW_A_MAIN_FILTER_IFINDEX: Device above the port whose filter must see what comes in,
+ *   and last kept a flow slow with the reason qdisc; 0 when none did (u32).
+ * @NATFLOW_A_MAIN_SHAPER_IFINDEX: A device whose queueing discipline or egress filter gets
+ *   packets of accelerated flows; 0 when there is none (u32).
  */
 enum natflow_a_main {
 	NATFLOW_A_MAIN_CONFIG = 1,
@@ -557,6 +859,12 @@ enum natflow_a_main {
 	NATFLOW_A_MAIN_EVENT,
 	NATFLOW_A_MAIN_TRACKED,
 	NATFLOW_A_MAIN_PAD,
+	NATFLOW_A_MAIN_HW,
+	NATFLOW_A_MAIN_HW_DEVICE,
+	NATFLOW_A_MAIN_EXCEPTIONS,
+	NATFLOW_A_MAIN_EXCEPTION_INDEX,
+	NATFLOW_A_MAIN_FILTER_IFINDEX,
+	NATFLOW_A_MAIN_SHAPER_IFINDEX,
 	/* private: */
 	__NATFLOW_A_MAIN_MAX,
 	NATFLOW_A_MAIN_MAX = (__NATFLOW_A_MAIN_MAX - 1)
@@ -576,6 +884,16 @@ enum natflow_a_main {
  *   nobody knows answers with "tracked" 0 (do).
  * @NATFLOW_CMD_CLIENT_GET: Dump the inner hosts as packed records (dump).
  * @NATFLOW_CMD_EVENT: Sent to the multicast groups only (event).
+ * @NATFLOW_CMD_HW_GET: Tell whether there is hardware, and what it was given (do).
+ * @NATFLOW_CMD_HW_DEVICE_GET: Dump the devices of the namespace that may lead to the hardware,
+ *   one in a message (dump).
+ * @NATFLOW_CMD_REPROVE: Let no earlier proof count: the next packet of every direction takes
+ *   the normal stack. For whoever notices a change that the module cannot see (do).
+ * @NATFLOW_CMD_EXCEPTION_SET: Replace all exceptions; without any there are none. They hold for
+ *   running flows at once (do).
+ * @NATFLOW_CMD_EXCEPTION_GET: Dump the exceptions in their order, several in one message;
+ *   exception-index is the number of the first of them. It is 0 again when the exceptions were
+ *   replaced meanwhile (dump).
  */
 enum natflow_cmd {
 	NATFLOW_CMD_CONFIG_GET = 1,
@@ -586,6 +904,11 @@ enum natflow_cmd {
 	NATFLOW_CMD_FLOW_EXPLAIN,
 	NATFLOW_CMD_CLIENT_GET,
 	NATFLOW_CMD_EVENT,
+	NATFLOW_CMD_HW_GET,
+	NATFLOW_CMD_HW_DEVICE_GET,
+	NATFLOW_CMD_REPROVE,
+	NATFLOW_CMD_EXCEPTION_SET,
+	NATFLOW_CMD_EXCEPTION_GET,
 	/* private: */
 	__NATFLOW_CMD_MAX,
 	NATFLOW_CMD_MAX = (__NATFLOW_CMD_MAX - 1)

@@ -14,6 +14,7 @@
 #include <net/netevent.h>
 #include <net/switchdev.h>
 
+#include "offload.h"
 #include "path.h"
 #include "port.h"
 #include "watch.h"
@@ -54,6 +55,8 @@ static void device_changed(struct natflow_net *nn, const struct net_device *dev)
 	/* First the ways out, so that no proof of the new generation is about an old one. */
 	natflow_egress_kill(nn, &match);
 	natflow_net_stale(nn);
+	/* The hardware would go on sending to the device, or for it. */
+	natflow_offload_sync();
 }
 
 /*
@@ -97,6 +100,7 @@ static int netdevice(struct notifier_block *nb, unsigned long event, void *data)
 	case NETDEV_UNREGISTER:
 		natflow_port_remove(nn, dev);
 		device_changed(nn, dev);
+		natflow_offload_device_gone(dev);
 		break;
 	case NETDEV_GOING_DOWN:
 	case NETDEV_DOWN:

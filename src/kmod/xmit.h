@@ -8,6 +8,6 @@
 #include "path.h"
 
 void natflow_xmit(struct sk_buff *skb, const struct natflow_egress *egress,
-		  const struct natflow_proof *proof);
+		  const struct natflow_flow *flow, int dir);
 
 #endif /* NATFLOW_XMIT_H */

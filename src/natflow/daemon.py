@@ -2,7 +2,8 @@
 """natflowd: brings the configuration into the module and serves the ubus object natflow.
 
 It is never in the data path. The module holds all state, so starting, killing or upgrading the
-daemon costs no packet and no counter. It writes nothing to disk but the pid file it is told of.
+daemon costs no packet and no counter. It writes nothing to disk but the pid file it is told of,
+and what the next boot must know about WED (wed.py).
 
 SIGHUP reads the configuration again, SIGTERM and SIGINT end it; the module goes on as it is.
 """
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from natflow.bus import Bus
-    from natflow.kernel.client import Kernel
+    from natflow.kernel.commits import CommitSocket
     from natflow.kernel.events import EventSocket
+    from natflow.kernel.interface import KernelModule
     from natflow.service import Service
     from natflow.uci import Uci
 
@@ -54,6 +56,8 @@ VALUES = {
 
 TICK_SECONDS = 1.0  # python-ubus notices signals and a dead bus between two ticks only
 
+RULES_SLOW = "They act on accelerated flows within the re-proof interval"
+
 OK, FAILED, USED_WRONGLY = 0, 1, 2
 
 
@@ -66,7 +70,7 @@ class Daemon:
     """The loop: signals, the module's events, the bus."""
 
     def __init__(
-        self, bus: Bus, uci: Uci, open_kernel: Callable[[], Kernel], pidfile: str = ""
+        self, bus: Bus, uci: Uci, open_kernel: Callable[[], KernelModule], pidfile: str = ""
     ) -> None:
         from natflow.control import Control
         from natflow.service import Service
@@ -78,6 +82,7 @@ class Daemon:
         self.service: Service = Service(self.control, bus, backend)
         self._pidfile = pidfile
         self._events: EventSocket | None = None
+        self._commits: CommitSocket | None = None
         self._running = True
         self._reload = False
         self._said: list[str] = []
@@ -93,7 +98,7 @@ class Daemon:
         if self._pidfile:
             with open(self._pidfile, "w", encoding="ascii") as stream:
                 stream.write(f"{os.getpid()}\n")
-        self.control.reload()
+        self.service.configure()
         self.service.update()
         self._report()
         while self._running:
@@ -113,8 +118,9 @@ class Daemon:
     def close(self) -> None:
         """Leave the bus and the module."""
         signal.set_wakeup_fd(-1)
-        if self._events is not None:
-            self._events.close()
+        for listener in (self._events, self._commits):
+            if listener is not None:
+                listener.close()
         self.control.close()
         self.bus.close()
         os.close(self._wake)
@@ -131,15 +137,26 @@ class Daemon:
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake, 512)
 
-    def _connected(self, kernel: Kernel) -> None:
+    def _connected(self, kernel: KernelModule) -> None:
         from natflow.kernel.errors import KernelError
 
-        try:
-            self._events = kernel.events()
-        except KernelError as error:
-            log(f"hears no events of the module: {error}")
+        if not kernel.tells:
             return
-        self.bus.watch(self._events.fileno(), self._heard)
+        # Sockets outlive the module: the first joins the groups of the next one by itself.
+        if self._events is None:
+            try:
+                self._events = kernel.events()
+            except KernelError as error:
+                log(f"hears no events of the module: {error}")
+            else:
+                self.bus.watch(self._events.fileno(), self._heard)
+        if self._commits is None:
+            try:
+                self._commits = kernel.commits()
+            except KernelError as error:
+                log(f"hears of no new rules: {error}. {RULES_SLOW}")
+            if self._commits is not None:
+                self.bus.watch(self._commits.fileno(), self._committed)
 
     def _heard(self) -> None:
         from natflow.kernel.errors import KernelError
@@ -156,12 +173,33 @@ class Daemon:
             events.close()
             self._events = None
 
+    def _committed(self) -> None:
+        """New rules: what flows now must pass them before it is fast again."""
+        from natflow.kernel.errors import KernelError
+
+        commits = self._commits
+        if commits is None:
+            return
+        try:
+            changed = commits.read()
+        except KernelError as error:
+            log(f"hears of no more new rules: {error}. {RULES_SLOW}")
+            self.bus.watch(commits.fileno(), None)
+            commits.close()
+            self._commits = None
+            return
+        if changed:
+            with contextlib.suppress(KernelError):  # without a module nothing is fast
+                self.control.kernel().reprove()
+
     def _report(self, again: bool = False) -> None:
         """Log what is wrong, once or again, and that nothing is any more."""
         control = self.control
-        lines = [f"{problem.severity}: {problem}" for problem in control.problems]
+        lines = [f"{problem.severity}: {problem}" for problem in control.warned()]
         if control.fault is not None:
             lines.append(f"{control.fault}. {control.fault.hint}".strip())
+        if self.service.hardware.wed.notice:
+            lines.append(self.service.hardware.wed.notice)
         for line in lines:
             if again or line not in self._said:
                 log(line)
@@ -170,11 +208,23 @@ class Daemon:
         self._said = lines
 
 
-def open_kernel() -> Kernel:
-    """The module through netlink; loaded here because pyroute2's codec is the heaviest import."""
-    from natflow.kernel.client import Kernel
+def open_kernel() -> KernelModule:
+    """natflow.ko through netlink or, without it, the older module of that name.
 
-    return Kernel()
+    Loaded here because pyroute2's codec is the heaviest import, and the other one is rare.
+    """
+    from natflow import host
+    from natflow.kernel.client import Kernel
+    from natflow.kernel.errors import ModuleMissing
+
+    try:
+        return Kernel()
+    except ModuleMissing:
+        if not host.control_device():
+            raise
+    from natflow.kernel.ctl import ControlDevice
+
+    return ControlDevice(host.CONTROL)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

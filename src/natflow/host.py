@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import stat
 import time
 
 from natflow.uci import UciError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 LEASES = "/tmp/dhcp.leases"
 MODULES = "/sys/module"
-COMPATIBLE = "/proc/device-tree/compatible"
 CONTROL = "/dev/natflow_ctl"  # of the older module of the same name
 
 NFT: tuple[str, ...] = ("nft", "-j", "list", "flowtables")
@@ -37,18 +37,6 @@ ACCELERATORS = {
     "ecm": "Qualcomm's NSS connection manager",
 }
 
-#: Systems on a chip with a packet processing engine, by their name in the device tree.
-ENGINES = {
-    "mediatek,mt7621-soc": "mt7621",
-    "mediatek,mt7622": "mt7622",
-    "mediatek,mt7981": "mt7981",
-    "mediatek,mt7981a": "mt7981",
-    "mediatek,mt7981b": "mt7981",
-    "mediatek,mt7986": "mt7986",
-    "mediatek,mt7986a": "mt7986",
-    "mediatek,mt7986b": "mt7986",
-}
-
 FIREWALL_TEXT = "The firewall's own flow offloading is switched on."
 FIREWALL_HINT = (
     "Connections it takes stay out of natflow. Switch it off: uci set "
@@ -58,8 +46,11 @@ FIREWALL_HINT = (
 Conflict = dict[str, str]
 
 
-def conflicts(uci: Uci) -> list[Conflict]:
-    """Who else accelerates, each as {code, text, hint}; empty when nobody does."""
+def conflicts(uci: Uci, foreign: bool = False) -> list[Conflict]:
+    """Who else accelerates, each as {code, text, hint}; empty when nobody does.
+
+    ``foreign``: the module behind the control device is the one that natflow drives.
+    """
     found = []
     if _firewall_offloads(uci):
         found.append(
@@ -80,15 +71,23 @@ def conflicts(uci: Uci) -> list[Conflict]:
                     "hint": f"Use one accelerator: remove the package that loads {module}.",
                 }
             )
-    if os.path.exists(CONTROL):
+    if not foreign and control_device():
         found.append(
             {
                 "code": "other-natflow",
-                "text": f"An older module named natflow is loaded ({CONTROL} exists).",
-                "hint": "It keeps this natflow's module out: remove its package, then reboot.",
+                "text": f"Another module named natflow is loaded, too ({CONTROL} is there).",
+                "hint": "natflow drives its own. Remove the other one's package, then reboot.",
             }
         )
     return found
+
+
+def control_device() -> bool:
+    """Whether the older module's device is there. ``echo`` leaves a plain file where it is not."""
+    try:
+        return stat.S_ISCHR(os.stat(CONTROL).st_mode)
+    except OSError:
+        return False
 
 
 def _firewall_offloads(uci: Uci) -> bool:
@@ -200,13 +199,3 @@ def names() -> dict[str, str]:
 def printable(text: str) -> str:
     """The text without control characters, which could drive the reader's terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
-
-
-def engine() -> str:
-    """The system on a chip, when it is one with a packet processing engine; "" elsewhere."""
-    try:
-        with open(COMPATIBLE, "rb") as stream:
-            listed = stream.read(4096).decode(errors="replace").split("\0")
-    except OSError:
-        return ""
-    return next((ENGINES[name] for name in listed if name in ENGINES), "")

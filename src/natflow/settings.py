@@ -7,7 +7,9 @@ value is taken as it stands or answered with a Problem, and all problems are fou
 
 from __future__ import annotations
 
-from natflow.kernel.uapi import SETTINGS
+from natflow import exceptions
+from natflow.kernel.uapi import EXCEPTIONS_MAX, HW_MODES, SETTINGS
+from natflow.problems import ERROR, FALSE, TRUE, WARNING, Problem, number, shown
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,9 +19,6 @@ if TYPE_CHECKING:
 
 PACKAGE = "natflow"
 SECTION = "main"
-
-TRUE = ("1", "on", "true", "yes", "enabled")  # what OpenWrt's config_get_bool takes
-FALSE = ("0", "off", "false", "no", "disabled")
 
 #: Switches and their defaults. They are off where the configuration is silent, except hwnat, which
 #: is used only where the hardware has it.
@@ -33,66 +32,17 @@ NUMBERS = {
     "max_flows": 65536,
     "host_flows": 16384,
     "learn_rate": 20000,
+    "hw_min_rate": 500000,
+    "hw_rate_limit": 200,
+    "hw_max_flows": 0,
 }
 
-OPTIONS = (*SWITCHES, *NUMBERS, "exclude_mark")
+#: Words, of which the first is the default; their numbers are their places.
+WORDS = {"hwnat_mode": HW_MODES}
 
-ERROR, WARNING = "error", "warning"
+OPTIONS = (*SWITCHES, *NUMBERS, *WORDS, "exclude_mark")
 
-SHOWN = 60  # characters of a bad value that a message repeats
 MARK_MAX = 0xFFFFFFFF
-
-
-class Problem:
-    """What is wrong with one option, section or file.
-
-    ``severity`` is "error" (the whole configuration is refused) or "warning" (the rest is in
-    force). ``line`` counts from 1, 0 where it is not known; ``section`` and ``option`` are empty
-    where none is meant; ``allowed`` says what would be right.
-    """
-
-    __slots__ = ("allowed", "file", "line", "option", "reason", "section", "severity", "value")
-
-    def __init__(
-        self,
-        severity: str,
-        reason: str,
-        *,
-        file: str = "",
-        line: int = 0,
-        section: str = "",
-        option: str = "",
-        value: str = "",
-        allowed: str = "",
-    ) -> None:
-        self.severity = severity
-        self.reason = reason
-        self.file = file
-        self.line = line
-        self.section = section
-        self.option = option
-        self.value = value
-        self.allowed = allowed
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        what = ".".join(part for part in (self.section, self.option) if part)
-        head = ": ".join(part for part in (place, what) if part)
-        text = f"{head}: {self.reason}" if head else self.reason
-        return f"{text}; allowed: {self.allowed}" if self.allowed else text
-
-    def reply(self) -> dict[str, str | int]:
-        """The same as data, for ubus; ``text`` is the message of one line."""
-        return {
-            "severity": self.severity,
-            "file": self.file,
-            "line": self.line,
-            "section": self.section,
-            "option": self.option,
-            "value": self.value,
-            "allowed": self.allowed,
-            "text": str(self),
-        }
 
 
 class Settings:
@@ -101,10 +51,15 @@ class Settings:
     __slots__ = (
         "delay_pkts",
         "enabled",
+        "exceptions",
         "exclude_mark",
         "exclude_mask",
         "host_flows",
+        "hw_max_flows",
+        "hw_min_rate",
+        "hw_rate_limit",
         "hwnat",
+        "hwnat_mode",
         "hwnat_wed",
         "idle_timeout",
         "learn_rate",
@@ -122,8 +77,13 @@ class Settings:
         self.max_flows = NUMBERS["max_flows"]
         self.host_flows = NUMBERS["host_flows"]
         self.learn_rate = NUMBERS["learn_rate"]
+        self.hwnat_mode = WORDS["hwnat_mode"][0]
+        self.hw_min_rate = NUMBERS["hw_min_rate"]
+        self.hw_rate_limit = NUMBERS["hw_rate_limit"]
+        self.hw_max_flows = NUMBERS["hw_max_flows"]
         self.exclude_mark = 0
         self.exclude_mask = 0
+        self.exceptions: tuple[exceptions.Rule, ...] = ()
 
     def copy(self) -> Settings:
         """An independent object with the same values."""
@@ -134,18 +94,25 @@ class Settings:
 
     def kernel(self) -> dict[str, int]:
         """What the module is to be told, by the names of uapi.SETTINGS."""
-        return {name: int(getattr(self, name)) for name in SETTINGS}
+        values = {name: getattr(self, name) for name in SETTINGS}
+        return {
+            name: WORDS[name].index(value) if name in WORDS else int(value)
+            for name, value in values.items()
+        }
 
     def adopt(self, kernel: Mapping[str, int]) -> None:
         """Take over what the module has in force."""
         for name, value in kernel.items():
             if name in SETTINGS:
-                setattr(self, name, bool(value) if name in SWITCHES else value)
+                if name in WORDS:
+                    setattr(self, name, WORDS[name][value if value < len(WORDS[name]) else 0])
+                else:
+                    setattr(self, name, bool(value) if name in SWITCHES else value)
 
     def reply(self) -> dict[str, bool | int | str]:
         """All settings by option name, as ``info`` shows them."""
         values: dict[str, bool | int | str] = {
-            name: getattr(self, name) for name in (*SWITCHES, *NUMBERS)
+            name: getattr(self, name) for name in (*SWITCHES, *NUMBERS, *WORDS)
         }
         values["exclude_mark"] = (
             f"0x{self.exclude_mark:x}/0x{self.exclude_mask:x}" if self.exclude_mask else ""
@@ -189,12 +156,13 @@ def read(sections: Iterable[Section], file: str) -> tuple[Settings, list[Problem
                     **place,
                 )
             )
-        elif section.type == "exception":
-            reason = (
-                "exception sections are not supported yet by this version: what it names IS "
-                "accelerated (exclude_mark keeps marked connections slow)"
-            )
-            problems.append(Problem(WARNING, reason, line=section.line, **place))
+        elif section.type == exceptions.TYPE:
+            exception, wrong = exceptions.read(section, file)
+            problems += wrong
+            if exception is not None:
+                settings.exceptions += (exception,)
+                if len(settings.exceptions) == EXCEPTIONS_MAX + 1:
+                    problems.append(exceptions.too_many(section, file))
         else:
             reason = f"the section of type {shown(section.type)} is not known and has no effect"
             allowed = f"config {PACKAGE} '{SECTION}'"
@@ -252,11 +220,15 @@ def assign(settings: Settings, name: str, value: object) -> Problem | None:
         if text in TRUE or text in FALSE:
             setattr(settings, name, text in TRUE)
             return None
+    elif name in WORDS:
+        if text in WORDS[name]:
+            setattr(settings, name, text)
+            return None
     elif name in NUMBERS:
         least, most = SETTINGS[name]
-        number = _number(text)
-        if number is not None and least <= number <= most:
-            setattr(settings, name, number)
+        value_ = number(text)
+        if value_ is not None and least <= value_ <= most:
+            setattr(settings, name, value_)
             return None
     else:
         return _exclude(settings, text)
@@ -275,7 +247,7 @@ def _exclude(settings: Settings, text: str) -> Problem | None:
         settings.exclude_mark = settings.exclude_mask = 0
         return None
     first, slash, second = text.partition("/")
-    mark, mask = _number(first, True), _number(second, True) if slash else MARK_MAX
+    mark, mask = number(first, True), number(second, True) if slash else MARK_MAX
     reason = ""
     if mark is None or mask is None or mark > MARK_MAX or mask > MARK_MAX:
         reason = f"{shown(text)} is not allowed"
@@ -294,21 +266,6 @@ def _exclude(settings: Settings, text: str) -> Problem | None:
     return None
 
 
-def _number(text: str, hexadecimal: bool = False) -> int | None:
-    """Decimal digits, or 0x and hexadecimal ones.
-
-    int() alone would also take '1_0', ' 1' and digits of other scripts.
-    """
-    if len(text) > 10 or not text.isascii():
-        return None
-    if text.isdigit():
-        return int(text)
-    digits = text[2:].lower()
-    if hexadecimal and text[:2].lower() == "0x" and digits and not digits.strip("0123456789abcdef"):
-        return int(digits, 16)
-    return None
-
-
 def allowed(name: str) -> str:
     """What an option takes, in words."""
     if name in SWITCHES:
@@ -317,13 +274,6 @@ def allowed(name: str) -> str:
         least, most = SETTINGS[name]
         unit = " (milliseconds)" if name in ("sample_interval", "idle_timeout") else ""
         return f"a whole number from {least} to {most}{unit}"
+    if name in WORDS:
+        return " or ".join(WORDS[name])
     return "VALUE or VALUE/MASK, decimal or 0x hexadecimal, of 32 bits"
-
-
-def shown(value: object, quote: bool = True) -> str:
-    """A value from outside, as it may stand in a message: one line, printable, not long."""
-    text = value if isinstance(value, str) else repr(value)
-    if len(text) > SHOWN:
-        text = text[: SHOWN - 3] + "..."
-    text = "".join(character if character.isprintable() else "?" for character in text)
-    return f"'{text}'" if quote else text

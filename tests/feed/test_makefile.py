@@ -15,12 +15,20 @@ from pathlib import Path
 
 import pytest
 
-from natflow import __version__
+from natflow import __version__, soc, wed
 
 TOP = Path(__file__).parents[2]
 PACKAGE = TOP / "package" / "natflow"
 MAKEFILE = (PACKAGE / "Makefile").read_text(encoding="utf-8")
 TREE = os.environ.get("OPENWRT_TREE", "")
+
+#: The packages for hardware, each with the target that alone has it. MT7981 and MT7986 share one.
+VARIANTS = {
+    "natflow-mt7621": "@TARGET_ramips_mt7621",
+    "natflow-mt7622": "@TARGET_mediatek_mt7622",
+    "natflow-mt7981": "@TARGET_mediatek_filogic",
+    "natflow-mt7986": "@TARGET_mediatek_filogic",
+}
 
 #: Modules that OpenWrt splits from python3-light, by the package that has them.
 SPLIT = {
@@ -100,7 +108,10 @@ def test_version() -> None:
     assert re.fullmatch(r"\d+(\.\d+)*(_(alpha|beta|pre|rc|p)\d*)?", __version__)
 
 
-@pytest.mark.parametrize("name", ["KernelPackage/natflow", "Package/natflow"])
+@pytest.mark.parametrize(
+    "name",
+    ["KernelPackage/natflow", "Package/natflow", *(f"KernelPackage/{name}" for name in VARIANTS)],
+)
 def test_metadata_is_indented_by_two_blanks(name: str) -> None:
     for line in definition(name):
         assert re.match(r"  \S|    \+", line), line
@@ -135,13 +146,76 @@ def test_what_it_copies_exists() -> None:
 
 def test_the_module_is_the_one_that_kbuild_makes() -> None:
     kbuild = (TOP / "src" / "kmod" / "Kbuild").read_text(encoding="utf-8")
-    module = re.search(r"^obj-m\s*:?=\s*(\w+)\.o$", kbuild, re.MULTILINE)
-    assert module is not None
-    assert field("KernelPackage/natflow", "FILES").endswith(
-        f"/kmod/{module[1]}.$(LINUX_KMOD_SUFFIX)"
-    )
-    assert field("KernelPackage/natflow", "AUTOLOAD") == f"$(call AutoProbe,{module[1]})"
+    modules = re.search(r"^obj-m := (.+)$", kbuild, re.MULTILINE)
+    assert modules is not None
+    assert modules[1].split() == ["natflow.o", "natflow_hwnat.o"]
+    for package, name in (("natflow", "natflow"), ("natflow-mt7986", "natflow_hwnat")):
+        files = field(f"KernelPackage/{package}", "FILES")
+        assert files.endswith(f"/kmod/{name}.$(LINUX_KMOD_SUFFIX)")
+        assert field(f"KernelPackage/{package}", "AUTOLOAD") == f"$(call AutoProbe,{name})"
     assert "NATFLOW_VERSION" in kbuild, "the Makefile passes it"
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_a_variant_for_each_chip(name: str) -> None:
+    """One module under four names, each loaded for its own chip and on its own target alone."""
+    package, chip = f"KernelPackage/{name}", name.removeprefix("natflow-")
+    assert field(package, "DEPENDS").split() == [VARIANTS[name], "+kmod-natflow"]
+    assert field(package, "PROVIDES") == "kmod-natflow-hwnat"
+    assert field(package, "FILES").endswith("/kmod/natflow_hwnat.$(LINUX_KMOD_SUFFIX)")
+    assert field(package, "AUTOLOAD") == "$(call AutoProbe,natflow_hwnat)"
+    assert field(package, "MODPARAMS") == f"variant={chip}"
+    assert f"$(eval $(call KernelPackage,{name}))" in MAKEFILE.splitlines()
+    assert set(VARIANTS) == {soc.PACKAGE + chip for chip in soc.SOCS}, "natflowd knows the same"
+
+
+def test_variants_that_can_meet_conflict() -> None:
+    """Once for each pair: both ways would be a circle for Kconfig."""
+    pairs = set()
+    for name in VARIANTS:
+        for other in re.findall(
+            r"^  CONFLICTS:=kmod-(\S+)$",
+            "\n".join(definition(f"KernelPackage/{name}")),
+            re.MULTILINE,
+        ):
+            assert (other, name) not in pairs
+            pairs.add((name, other))
+    assert {frozenset(pair) for pair in pairs} == {
+        frozenset((first, second))
+        for first in VARIANTS
+        for second in VARIANTS
+        if first != second and VARIANTS[first] == VARIANTS[second]
+    }
+
+
+def test_build_options() -> None:
+    """Each is asked for in Config.in, makes a build anew, and is handed on to Kbuild."""
+    text = (PACKAGE / "Config.in").read_text(encoding="utf-8")
+    names = [f"CONFIG_{name}" for name in re.findall(r"^config (\w+)$", text, re.MULTILINE)]
+    assert names == [
+        "CONFIG_NATFLOW_PATH",
+        "CONFIG_NATFLOW_URLLOGGER",
+        "CONFIG_HWNAT_EXTDEV_DISABLED",
+        "CONFIG_HWNAT_EXTDEV_USE_VLAN_HASH",
+    ]
+    listed = re.search(r"^PKG_CONFIG_DEPENDS:=((?: *\\\n\s*\S+)+)$", MAKEFILE, re.MULTILINE)
+    assert listed is not None
+    assert listed[1].replace("\\", "").split() == names
+    assert '$(foreach option,$(PKG_CONFIG_DEPENDS),$(option)="$($(option))")' in MAKEFILE
+    assert definition("KernelPackage/natflow/config") == ['  source "$(SOURCE)/Config.in"']
+    for block in re.split(r"^config ", text, flags=re.MULTILINE)[1:]:
+        assert re.search(r"^\tbool \".+\"$", block, re.MULTILINE)
+        assert re.search(r"^\tdepends on PACKAGE_kmod-natflow", block, re.MULTILINE)
+        assert re.search(r"^\thelp\n(\t  .+\n)+", block, re.MULTILINE)
+
+
+def test_removing_the_package_takes_wed_back() -> None:
+    recipe = "\n".join(definition("Package/natflow/prerm"))
+    assert recipe.startswith("#!/bin/sh\n")
+    for path in (wed.OPTION, os.path.dirname(wed.STATE)):
+        assert f" /{path}" in recipe
+    assert '[ -n "$${IPKG_INSTROOT}" ]' in recipe, "not while an image is built"
+    assert '[ "$${PKG_UPGRADE}" = 1 ]' in recipe, "nor for a newer version"
 
 
 def test_kernel_options_are_yes_only() -> None:
@@ -201,10 +275,50 @@ def test_metadata_in_an_openwrt_tree() -> None:
         fields = dict(re.findall(r"^([A-Z][\w-]*): *(.*)$", stanza, re.MULTILINE))
         if "Package" in fields:
             packages[fields["Package"]] = fields
-    assert set(packages) == {"kmod-natflow", "natflow", "natflow-src"}
+    variants = {f"kmod-{name}": target for name, target in VARIANTS.items()}
+    assert set(packages) == {"kmod-natflow", "natflow", "natflow-src", *variants}
     module, daemon = packages["kmod-natflow"], packages["natflow"]
     assert module["Kernel-Config"] == field("KernelPackage/natflow", "KCONFIG")
     assert module["Version"].endswith(f".{__version__}-r1")
     assert {"+kmod-nf-conntrack", "+kmod-nft-netdev"} <= set(module["Depends"].split())
     assert {"+kmod-natflow", "+python3-light"} <= set(daemon["Depends"].split())
     assert daemon["License"] == "GPL-2.0-only"
+    for name, target in variants.items():
+        assert packages[name]["Depends"].split() == [target, "+kmod-natflow"]
+        assert "kmod-natflow-hwnat" in packages[name]["Provides"].split()
+    assert packages["kmod-natflow-mt7986"]["Conflicts"] == "kmod-natflow-mt7981"
+    assert f'source "{PACKAGE}/Config.in"' in dump.stdout
+
+
+#: Prints the script that installs a kernel package, as kernel.mk makes it.
+SHOW = """\
+include Makefile
+$(foreach name,{names},$(info @@ $(name) $(value Package/kmod-$(name)/install)))
+"""
+
+
+@pytest.mark.skipif(not TREE, reason="OPENWRT_TREE is not set: no OpenWrt build tree to ask")
+def test_each_variant_loads_the_module_for_its_chip(tmp_path: Path) -> None:
+    names = ["natflow", *VARIANTS]
+    (tmp_path / "show.mk").write_text(SHOW.format(names=" ".join(names)))
+    shown = subprocess.run(
+        [
+            shutil.which("gmake") or "make",
+            "--no-print-dir",
+            "-r",
+            "DUMP=1",
+            f"-f{tmp_path}/show.mk",
+            "-C",
+            str(PACKAGE),
+            f"TOPDIR={TREE}",
+            f"INCLUDE_DIR={TREE}/include",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    ).stdout
+    lines = re.findall(r'echo "([^"]+)"; \) > \S+/etc/modules.d/(\S+);', shown)
+    assert lines == [("natflow", "natflow")] + [
+        (f"natflow_hwnat variant={name.removeprefix('natflow-')}", name) for name in VARIANTS
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -117,6 +118,15 @@ def test_it_starts_behind_network_and_firewall(router: Router) -> None:
     assert stop < 90, "before the network (90) goes down"
 
 
+def test_wed_is_decided_before_modules_are_loaded() -> None:
+    """OpenWrt's script "boot", at 10, runs kmodloader; file systems are taken away at 99."""
+    text = (FILES / "natflow-wed.init").read_text(encoding="utf-8")
+    start, stop = (int(re.search(rf"^{name}=(\d+)$", text, re.M)[1]) for name in ("START", "STOP"))
+    assert start < 10
+    assert stop < 99
+    assert text.startswith("#!/bin/sh /etc/rc.common\n")
+
+
 def test_capabilities_are_the_one_that_netlink_wants() -> None:
     sets = json.loads((FILES / "natflow.capabilities").read_text(encoding="utf-8"))
     assert set(sets) == {"bounding", "effective", "ambient", "permitted", "inheritable"}
@@ -190,7 +200,13 @@ def test_defaults_leave_a_section_alone(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("shellcheck") is None, reason="shellcheck is not installed")
 @pytest.mark.parametrize(
-    "script", ["files/natflow.init", "files/natflow.defaults", "package/natflow/test.sh"]
+    "script",
+    [
+        "files/natflow.init",
+        "files/natflow-wed.init",
+        "files/natflow.defaults",
+        "package/natflow/test.sh",
+    ],
 )
 def test_shellcheck(script: str) -> None:
     """BusyBox's shell is dash with "local", which shellcheck 0.9 cannot be told in one word."""

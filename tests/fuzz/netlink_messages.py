@@ -30,6 +30,7 @@ TOP = NUMBERS["main"]
 FILTER = NUMBERS["filter"]
 TUPLE = NUMBERS["tuple"]
 PREFIX = NUMBERS["prefix"]
+EXCEPTION = NUMBERS["exception"]
 
 DO_COMMANDS = (
     uapi.CMD_CONFIG_GET,
@@ -37,8 +38,17 @@ DO_COMMANDS = (
     uapi.CMD_STATS_GET,
     uapi.CMD_FLOW_FLUSH,
     uapi.CMD_FLOW_EXPLAIN,
+    uapi.CMD_HW_GET,
+    uapi.CMD_REPROVE,
+    uapi.CMD_EXCEPTION_SET,
 )
-DUMP_COMMANDS = (uapi.CMD_FLOW_GET, uapi.CMD_CLIENT_GET)
+DUMP_COMMANDS = (
+    uapi.CMD_FLOW_GET,
+    uapi.CMD_CLIENT_GET,
+    uapi.CMD_HW_DEVICE_GET,
+    uapi.CMD_EXCEPTION_GET,
+)
+LAST_COMMAND = max(code for name, code in vars(uapi).items() if name.startswith("CMD_"))
 COMMANDS = (*DO_COMMANDS, *DUMP_COMMANDS)
 # The nest that each command takes.
 NESTS = {
@@ -46,6 +56,7 @@ NESTS = {
     uapi.CMD_FLOW_GET: "filter",
     uapi.CMD_FLOW_FLUSH: "filter",
     uapi.CMD_FLOW_EXPLAIN: "tuple",
+    uapi.CMD_EXCEPTION_SET: "exceptions",
 }
 NESTED_COMMANDS = tuple(NESTS.items())
 ADDRESSES = (bytes([192, 168, 77, 2]), bytes([198, 51, 100, 1]), bytes.fromhex("fd77" + "0" * 28))
@@ -84,6 +95,9 @@ def _valid_values() -> dict[tuple[str, int], tuple[bytes, ...]]:
         ("filter", FILTER["state"]): tuple(bytes([n]) for n in range(len(uapi.STATES))),
         ("filter", FILTER["reason"]): tuple(struct.pack("=H", n) for n in range(len(uapi.REASONS))),
     }
+    values["exception", EXCEPTION["l4proto"]] = (b"\6", b"\x11")
+    values["exception", EXCEPTION["device"]] = (b"lan0\0", b"123456789012345\0")
+    values["exception", EXCEPTION["mac"]] = (bytes(6), b"\2\0\0\0\0\1")
     for code, (name, kind, _) in enumerate(uapi.ATTRS["config"], 1):
         limits = uapi.SETTINGS[name.replace("-", "_")]
         values["config", code] = tuple(struct.pack(CODES[kind], value) for value in limits)
@@ -115,7 +129,7 @@ class Generator:
                 for code in range(1, len(uapi.ATTRS[name]) + 1)
                 for _ in range(64)
             ]
-            for name in ("config", "filter")
+            for name in ("config", "filter", "exception")
         }
         self._tuples = [self._tuple() for _ in range(64)]
         self._damage: tuple[Callable[[str], list[bytes]], ...] = (
@@ -158,7 +172,12 @@ class Generator:
             return self._whole[self.below(len(self._whole))]()
         command, name = NESTED_COMMANDS[self.below(len(NESTED_COMMANDS))]
         damage = self._damage[self.below(len(self._damage))]
-        nest = tlv(TOP[name] | NESTED, b"".join(damage(name)))
+        if name == "exceptions":
+            rule = tlv(NUMBERS[name]["exception"] | NESTED, b"".join(damage("exception")))
+            parts = [*self.parts(name), rule]
+        else:
+            parts = damage(name)
+        nest = tlv(TOP[name] | NESTED, b"".join(parts))
         return Body(damage.__name__[1:], command, flags_of(command), 0, nest)
 
     def wild(self) -> Body:
@@ -179,7 +198,7 @@ class Generator:
 
     def wild_dump(self) -> Body:
         """Return a dump request that may be valid."""
-        command = DUMP_COMMANDS[self.below(2)]
+        command = DUMP_COMMANDS[self.below(len(DUMP_COMMANDS))]
         attrs = bytearray(self.valid(command))
         for _ in range(self.below(4)):
             if attrs:
@@ -192,6 +211,9 @@ class Generator:
         """Return valid attributes of a set."""
         if name == "tuple":
             return list(self._tuples[self.below(64)])
+        if name == "exceptions":
+            code = NUMBERS[name]["exception"] | NESTED
+            return [tlv(code, b"".join(self.parts("exception"))) for _ in range(self.below(3))]
         stock = self._stock[name]
         return [stock[self.below(len(stock))] for _ in range(self.below(4))]
 
@@ -244,6 +266,9 @@ class Generator:
         """A number that is too small or too large."""
         if name == "tuple":
             return self._wrong_length(name)
+        if name == "exception":
+            # Of an attribute that comes twice the last one counts.
+            return [*self.parts(name), tlv(EXCEPTION["l4proto"], bytes([18 + self.below(200)]))]
         if name == "filter":
             large = (
                 tlv(FILTER["state"], bytes([len(uapi.STATES) + self.below(200)])),
@@ -276,7 +301,7 @@ class Generator:
                 tlv(3 + self.below(90), self.noise(self.below(9))),
             )
             return self._insert(name, tlv(code | NESTED, inner[self.below(len(inner))]))
-        if kind == "binary":
+        if kind in ("binary", "string"):
             return self._insert(name, tlv(code, self.noise(17 + self.below(20))))
         size = self.below(2 * WIDTHS[kind] + 4)
         return self._insert(name, tlv(code, self.noise(size + (size >= WIDTHS[kind]))))
@@ -287,6 +312,14 @@ class Generator:
         if name == "config":
             return self._out_of_range(name)
         choice = self.below(4)
+        if name == "exception":
+            alone = (
+                [],
+                [tlv(EXCEPTION["port-max"], self.noise(2))],
+                [tlv(EXCEPTION["device"], b"a/b\0")],
+                [tlv(EXCEPTION["mark"], b"\7\0\0\0"), tlv(EXCEPTION["mark-mask"], bytes(4))],
+            )
+            return alone[choice]
         if name == "tuple":
             if choice == 0:
                 del parts[self.below(len(parts))]
@@ -337,7 +370,9 @@ class Generator:
 
     def _unknown_command(self) -> Body:
         """A command that does not exist, or that only the kernel sends."""
-        command = (0, uapi.CMD_EVENT, uapi.CMD_EVENT + 1 + self.below(240))[self.below(3)]
+        command = (0, uapi.CMD_EVENT, LAST_COMMAND + 1 + self.below(255 - LAST_COMMAND))[
+            self.below(3)
+        ]
         flags = ACK | (DUMP if self.below(2) else 0)
         return Body("unknown_command", command, flags, 0, self.noise(4 * self.below(12)))
 

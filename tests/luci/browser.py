@@ -35,8 +35,12 @@ FLAGS = (
     "--force-device-scale-factor=1",
 )
 SECONDS = 30.0  # the longest any of these waits, on the slowest machine
-# A request that was refused, and what LuCI's own form says besides its dialog.
-MEANT = ("Failed to load resource", 'Uncaught TypeError: Option "')
+# A request that was refused, and what LuCI itself says besides its dialogs.
+MEANT = (
+    "Failed to load resource",
+    'Uncaught TypeError: Option "',
+    "Uncaught Error: Login session is expired",
+)
 DESKTOP, PHONE = (1280, 900), (390, 844)
 
 
@@ -94,6 +98,10 @@ class Browser:
 
     def all(self, selector: str) -> list[WebElement]:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
+
+    def usable(self, selector: str) -> list[WebElement]:
+        """Those a person could use: seen, and not greyed out."""
+        return [node for node in self.all(selector) if node.is_displayed() and node.is_enabled()]
 
     def find(self, selector: str) -> WebElement:
         """The element, waited for until it can be seen."""

@@ -11,9 +11,12 @@ import sys
 import time
 
 from unit.kernel.fake import DEFAULTS, FakeKernel, client, flow
+from unit.kernel.played import PATH, Played
 
 from natflow import daemon, host
-from natflow.kernel.records import Counter, Flow, Path, Stats
+from natflow.kernel import uapi
+from natflow.kernel.ctl import ControlDevice
+from natflow.kernel.records import Counter, Flow, Hardware, Path, Stats
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 SLOW_RATE, FAST_RATE = 400_000, 11_000_000  # bytes per second
@@ -88,6 +91,30 @@ def many() -> Router:
     )  # fmt: skip
 
 
+def hardware() -> Router:
+    """An engine that does not count, has one flow, half of another, and refuses the third."""
+    wed = 1 << uapi.HW_FLAGS.index("wed")
+    estimated = 1 << uapi.HW_FLAGS.index("estimated")
+    router = Router(
+        [
+            flow(sport=1, state="hardware", rate=(3, 3), bytes=(10, 10), hw_bytes=(10**6, 10**9),
+                 hw_state=("bound", "bound"), hw_flags=(estimated, estimated), id=1),
+            flow(sport=2, state="wed", rate=(2, 2), hw_state=("none", "bound"), id=2,
+                 hw_reason=("hw-wed-rx", "none"), hw_flags=(0, wed | estimated)),
+            flow(sport=3, rate=(1, 1), hw_state=("refused", "refused"), id=3,
+                 hw_reason=("hw-refused", "hw-refused"), hw_errno=(95, 95)),
+        ],
+        traffic=False,
+        enabled=1,
+    )  # fmt: skip
+    router.hw = Hardware(
+        client=True, reason="none", profile="none", features=(), door=True, counters=False,
+        wed_version=1, capacity=16384, installed=4, bound=3, installs=9, destroys=5, failures=2,
+        errors={95: 2}, tokens=200, backoff_ms=0, busy=0,
+    )  # fmt: skip
+    return router
+
+
 def empty() -> Router:
     """Just started, nobody there."""
     return Router([], traffic=False)
@@ -100,7 +127,19 @@ def missing() -> Router:
     return router
 
 
-WORLDS = {"busy": busy, "many": many, "empty": empty, "missing": missing}
+def foreign() -> ControlDevice:
+    """x-wrt's module, which tells its settings and nothing else."""
+    return ControlDevice(PATH, Played())  # type: ignore[arg-type]
+
+
+WORLDS = {
+    "busy": busy,
+    "many": many,
+    "hardware": hardware,
+    "empty": empty,
+    "missing": missing,
+    "foreign": foreign,
+}
 
 
 if __name__ == "__main__":

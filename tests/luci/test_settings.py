@@ -10,6 +10,8 @@ from collections.abc import Callable
 from luci.browser import Browser
 from luci.web import Web
 from luci_host.server import PACKAGE
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
 
 from natflow.kernel import uapi
 from natflow.settings import NUMBERS
@@ -57,6 +59,26 @@ def test_save_and_apply_reaches_the_module(
     assert browser.find(field("delay_pkts")).get_attribute("value") == "20"
 
 
+def test_the_hardware_has_a_tab(browser: Browser, make_router: Callable[[str], Web]) -> None:
+    web = make_router("hardware")
+    browser.login(web.host)
+    browser.open("settings")
+    tab(browser, "hardware")
+    mode = Select(browser.find(field("hwnat_mode")))
+    assert [option.get_attribute("value") for option in mode.options] == list(uapi.HW_MODES)
+    assert mode.first_selected_option.get_attribute("value") == "auto"
+    mode.select_by_value("always")
+    put(browser, "hw_min_rate", "70000")
+    browser.picture("settings-hardware")
+    browser.find(".cbi-button-apply").click()
+    settings = browser.until(
+        "the settings",
+        lambda: (got := web.call("info")["settings"])["hw_min_rate"] == 70000 and got,
+    )
+    assert settings["hwnat_mode"] == "always"
+    assert "option hwnat_mode 'always'" in web.read()
+
+
 NOT_ALLOWED = (
     ("learning", "delay_pkts", "70000"),
     ("learning", "idle_timeout", "1"),
@@ -89,3 +111,97 @@ def test_the_limits_are_those_of_the_daemon() -> None:
         name: {"min": uapi.SETTINGS[name][0], "max": uapi.SETTINGS[name][1], "default": default}
         for name, default in NUMBERS.items()
     }
+
+
+ADD = "#cbi-natflow-exception .cbi-button-add"
+ROW = "#cbi-natflow-exception tr.cbi-section-table-row:not(.placeholder)"
+KEEP = ".modal .cbi-button-positive"
+
+
+def condition(browser: Browser, option: str) -> WebElement:
+    """The control of an option in the dialog of an exception."""
+    return browser.find(f".modal [id^='widget.cbid.natflow.'][id$='.{option}']")
+
+
+def put_condition(browser: Browser, option: str, value: str) -> None:
+    box = condition(browser, option)
+    box.clear()
+    box.send_keys(value)
+
+
+def closed(browser: Browser) -> None:
+    browser.until("the page", lambda: not browser.all("body.modal-overlay-active"))
+
+
+def apply(browser: Browser, web: Web) -> None:
+    web.applied.clear()
+    browser.find(".cbi-page-actions .cbi-button-apply").click()
+    browser.until("it is applied", lambda: web.applied == ["natflow"])
+    closed(browser)
+
+
+def test_an_exception_is_added_changed_and_deleted(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    web = make_router("busy")
+    browser.login(web.host)
+    browser.open("settings")
+    browser.find(ADD).click()
+    for option, value in (("name", "Büro"), ("src", "192.168.1.0/24"), ("port", "5060-5070")):
+        put_condition(browser, option, value)
+    Select(condition(browser, "proto")).select_by_value("udp")
+    browser.picture("settings-exception")
+    browser.find(KEEP).click()
+    closed(browser)
+    browser.says(ROW, "Source 192.168.1.0/24, Protocol udp, Port 5060-5070")
+    assert "exception" not in web.read(), "it is not applied yet"
+    apply(browser, web)
+    text = web.read()
+    assert "\nconfig exception\n" in text
+    for line in ("name 'Büro'", "src '192.168.1.0/24'", "port '5060-5070'", "proto 'udp'"):
+        assert f"\toption {line}\n" in text
+    assert "enabled '0'" not in text
+    in_force = web.call("info")["exceptions"]
+    assert [each["name"] for each in in_force] == ["Büro"]
+    browser.find(f"{ROW} .cbi-button-edit").click()
+    put_condition(browser, "mac", "02:00:00:12:34:56")
+    put_condition(browser, "mark", "0x100/0x100")
+    # LuCI's theme draws a box of its own over the browser's.
+    box = browser.all(".modal [data-name=enabled] input[type=checkbox]")[0]
+    browser.script("arguments[0].click()", box)
+    browser.find(KEEP).click()
+    closed(browser)
+    browser.says(ROW, "MAC address 02:00:00:12:34:56, Connection mark 0x100/0x100")
+    apply(browser, web)
+    assert "\toption enabled '0'\n" in web.read()
+    browser.until("it is off", lambda: not web.call("info")["exceptions"])
+    browser.find(f"{ROW} .cbi-button-remove")
+    browser.picture("settings-exceptions")
+    browser.find(f"{ROW} .cbi-button-remove").click()
+    browser.until("the row gone", lambda: not browser.all(ROW))
+    apply(browser, web)
+    assert "exception" not in web.read()
+
+
+WRONG_CONDITIONS = (
+    ("src", "192.168.1"),
+    ("port", "5060-"),
+    ("device", "not a device"),
+    ("device", "longer-than-15-chars"),
+    ("mac", "02:00:00:12:34"),
+    ("mark", "0x1f/0x0f"),
+)
+
+
+def test_an_exception_that_is_wrong_is_not_kept(browser: Browser, busy: Web) -> None:
+    browser.login(busy.host)
+    browser.open("settings")
+    for option, value in WRONG_CONDITIONS:
+        browser.find(ADD).click()
+        put_condition(browser, option, value)
+        browser.find(KEEP).click()
+        assert browser.all("body.modal-overlay-active"), value
+        browser.find(".modal .button-row .btn").click()
+        closed(browser)
+        browser.until("no row", lambda: not browser.all(ROW))
+    assert all(not changes for changes in busy.host.staged._changes.values())

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsmin
 import pytest
 from luci_host.pages import catalogue
 from luci_host.server import PACKAGE
@@ -77,6 +78,36 @@ def test_the_check_of_slashes_finds_what_it_is_for() -> None:
     assert misleading_slashes("x = a / b; y = /a'b/.test(c); // d/e\nz('/f')") == []
     assert misleading_slashes("if (a) /re/.exec(b);") == ["/re/.exec(b);", "/.exec(b);"]
     assert misleading_slashes("return /a  b/;")[0] == "/a  b/;"
+
+
+def minified_wrong(sources: list[str]) -> list[str]:
+    """What the minifier does to each source: "" where the program stays the same."""
+    eslint = REPO / ".cache/eslint"
+    run = subprocess.run(
+        [eslint / "node", Path(__file__).with_name("same_program.mjs"), eslint / "package.json"],
+        input=json.dumps([(source, jsmin.jsmin(source)) for source in sources]),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=SECONDS,
+    )
+    verdicts: list[str] = json.loads(run.stdout)
+    return verdicts
+
+
+def test_a_minified_script_is_the_same_program() -> None:
+    wrong = minified_wrong([file.read_text(encoding="utf-8") for file in SCRIPTS])
+    assert dict(zip([file.name for file in SCRIPTS], wrong, strict=True)) == {
+        file.name: "" for file in SCRIPTS
+    }
+
+
+def test_the_check_of_the_minifier_finds_what_it_is_for() -> None:
+    harmless, lost = "let a = 1 /* one */ + +2;", "let a = b\n++c"
+    broken = "function f(a) { if (a) /x  \\/\\/ y/.exec(a); }"
+    assert minified_wrong([harmless])[0] == ""
+    assert all(minified_wrong([broken])), jsmin.jsmin(broken)
+    assert minified_wrong([lost]) == [""], "a line end that ends a statement stays"
 
 
 def test_menu_and_access_lists_are_json_of_the_expected_form() -> None:

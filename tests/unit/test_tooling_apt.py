@@ -2,7 +2,14 @@
 """Deriving a private sources file from whatever form the machine's own configuration has."""
 
 import pytest
-from testvm.apt import AptError, Source, backports_of, only_suites, parse_deb822, parse_one_line
+from testvm.apt import (
+    AptError,
+    Source,
+    only_suites,
+    other_suite,
+    parse_deb822,
+    parse_one_line,
+)
 
 ONE_LINE = """\
 # deb http://commented.example/debian bookworm main
@@ -71,7 +78,7 @@ def test_deb822_format() -> None:
 
 @pytest.mark.parametrize("sources", [parse_one_line(ONE_LINE), parse_deb822(DEB822)])
 def test_backports_keep_mirror_and_key(sources: list[Source]) -> None:
-    text = backports_of(sources, "bookworm")
+    text = other_suite(sources, "bookworm", "bookworm-backports")
     (derived,) = parse_deb822(text)
     assert derived.uris == sources[0].uris
     assert derived.suites == ("bookworm-backports",)
@@ -94,6 +101,6 @@ def test_only_what_was_asked_for() -> None:
 
 def test_no_source_is_a_clear_error() -> None:
     with pytest.raises(AptError, match="bookworm-backports is unknown"):
-        backports_of([], "bookworm")
+        other_suite([], "bookworm", "bookworm-backports")
     with pytest.raises(AptError, match="serves any of bookworm"):
         only_suites([], ("bookworm",))

@@ -118,7 +118,7 @@ def test_panic_ends_the_run_at_once() -> None:
     ("arguments", "message"),
     [
         ([], "COMMAND is missing"),
-        (["--kernel", "2.4", "--", "true"], "no kernel '2.4': known are 6.1, 6.12"),
+        (["--kernel", "2.4", "--", "true"], "no kernel '2.4': known are 6.1, 6.12, sid"),
         (["--timeout", "soon", "--", "true"], "want a whole number above 0, not 'soon'"),
         (["--memory", "0", "--", "true"], "want a whole number above 0, not '0'"),
         (["--env", "1=2", "--", "true"], "--env 1=2: want NAME=VALUE"),

@@ -10,11 +10,53 @@ import kmodule
 import pytest
 
 
+class Table:
+    """A table that is printed after the tests: lines by name, each with its columns."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, dict[str, str]] = {}
+
+    def line(self, name: str) -> dict[str, str]:
+        return self.lines.setdefault(name, {})
+
+    def text(self) -> list[str]:
+        columns = list(dict.fromkeys(name for line in self.lines.values() for name in line))
+        rows = [["", *columns]]
+        rows += [[name, *map(line.get, columns)] for name, line in self.lines.items()]
+        cells = [[cell or "" for cell in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in cells
+        ]
+
+
+MATRIX = pytest.StashKey[Table]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[MATRIX] = Table()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    table = terminalreporter.config.stash[MATRIX]
+    if table.lines:
+        terminalreporter.section("links: share of fast packets, and how far counters are off")
+        for line in table.text():
+            terminalreporter.line(line)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "NATFLOW_VM" not in os.environ:
         outside = pytest.mark.skip(reason="runs in the virtual router only: scripts/test vm")
         for item in items:
             item.add_marker(outside)
+
+
+@pytest.fixture(scope="session")
+def matrix(pytestconfig: pytest.Config) -> Table:
+    """Which links were accelerated, for test_matrix.py."""
+    return pytestconfig.stash[MATRIX]
 
 
 @pytest.fixture(scope="session", autouse=True)

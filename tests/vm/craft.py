@@ -11,7 +11,7 @@ import fcntl
 import socket
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,6 +21,7 @@ TCP, UDP = 6, 17
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
 DF, MF = 0x4000, 0x2000
 ETH_P_IP, ETH_P_IPV6, ETH_P_ALL = 0x0800, 0x86DD, 3
+ETH_P_8021Q, ETH_P_PPP_SES = 0x8100, 0x8864
 ETH_LEN = 14
 
 SOL_PACKET = 263
@@ -215,11 +216,13 @@ def patched(data: bytes, offset: int, new: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame that arrived; ``time`` is the kernel's, seconds of CLOCK_REALTIME."""
+    """A frame that arrived; ``time`` is the kernel's, seconds of CLOCK_REALTIME. ``tag`` is the
+    outermost VLAN tag where the wire reads it: the kernel keeps it out of the frame."""
 
     data: bytes
     offload: Offload
     time: float
+    tag: bytes = b""
 
     @property
     def to(self) -> bytes:
@@ -327,7 +330,7 @@ class Wire:
     def receive(self, timeout: float) -> Frame | None:
         self.sock.settimeout(timeout)
         try:
-            data, control, _, _ = self.sock.recvmsg(1 << 17, 128)
+            data, control, _, _ = self.sock.recvmsg(1 << 17, 256)
         except (TimeoutError, BlockingIOError):
             return None
         stamp = time.time()
@@ -336,7 +339,11 @@ class Wire:
                 seconds, nanoseconds = struct.unpack("=qq", value)
                 stamp = seconds + nanoseconds / 1e9
         left = Offload(*_VNET.unpack_from(data))
-        return Frame(data[_VNET.size :], left, stamp)
+        return Frame(data[_VNET.size :], left, stamp, self.tag_of(control))
+
+    def tag_of(self, control: Sequence[tuple[int, int, bytes]]) -> bytes:
+        """A plain wire does not ask for it."""
+        return b""
 
     def collect(
         self, match: Callable[[Frame], bool], count: int, timeout: float = 3.0
@@ -358,6 +365,20 @@ class Wire:
 
     def close(self) -> None:
         self.sock.close()
+
+
+def unwrapped(frame: Frame) -> Frame:
+    """The packet of a frame with a VLAN tag, a PPPoE header (RFC 2516) or both, in a plain one."""
+    at = ETH_LEN - 2
+    if frame.protocol == ETH_P_8021Q:
+        at += 4
+    protocol = frame.data[at : at + 2]
+    rest = at + 2
+    if int.from_bytes(protocol, "big") == ETH_P_PPP_SES:
+        inner = int.from_bytes(frame.data[at + 8 : at + 10], "big")
+        protocol = {0x0021: ETH_P_IP, 0x0057: ETH_P_IPV6}.get(inner, 0).to_bytes(2, "big")
+        rest = at + 10
+    return replace(frame, data=frame.data[: ETH_LEN - 2] + protocol + frame.data[rest:])
 
 
 def device_mac(ns: Netns, device: str) -> bytes:

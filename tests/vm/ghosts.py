@@ -188,7 +188,8 @@ class GhostFlow:
 class Ghosts:
     """Ghost hosts on both links of a plain lab made with :data:`RULES`."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, neighbours: Sequence[str] = ("lan", "wan")) -> None:
+        """``neighbours``: the router's devices that have some."""
         self.lab = lab
         self.lan, self.wan = Wire(lab.c, "lan"), Wire(lab.s, "wan")
         self.router_lan, self.router_wan = device_mac(lab.r, "lan"), device_mac(lab.r, "wan")
@@ -200,6 +201,7 @@ class Ghosts:
                     (_LAN, self.lan, "lan", range(3)),
                     (_WAN, self.wan, "wan", range(1)),
                 )
+                if device in neighbours
                 for address in addresses.values()
                 for number in numbers
             )

@@ -1,22 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The few rtnetlink requests that set up a link, and namespaces without a program start, so that
-hundreds can come and go in a test. Layouts: rtnetlink(7), linux/if_link.h, linux/veth.h."""
+"""The few rtnetlink requests that set up a link, without a program start, so that hundreds can come
+and go in a test. Layouts: rtnetlink(7), linux/if_link.h, linux/veth.h."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import socket
 import struct
-import threading
 from ipaddress import IPv4Interface
 from pathlib import Path
 
-from netns import Netns, run
+from netns import Netns
 
-CLONE_NEWNET = 0x40000000
-MNT_DETACH = 2
-MS_BIND = 0x1000
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 1, 4, 0x200, 0x400
 RTM_NEWLINK, RTM_NEWADDR, RTM_NEWROUTE = 16, 20, 24
 IFLA_IFNAME, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 18, 28
@@ -25,47 +20,6 @@ IFA_ADDRESS, IFA_LOCAL = 1, 2
 RTA_DST, RTA_GATEWAY = 1, 5
 IFF_UP = 1
 RT_TABLE_MAIN, RTPROT_STATIC, RTN_UNICAST = 254, 4, 1
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _checked(result: int) -> None:
-    if result:
-        error = ctypes.get_errno()
-        raise OSError(error, os.strerror(error))
-
-
-class QuickNetns(Netns):
-    """Like Netns, in a hundredth of the time."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.path = Path("/run/netns", name)
-        if not self.path.parent.exists():
-            # ip(8) makes the folder a mount point of its own kind.
-            run("ip", "netns", "add", "first")
-            run("ip", "netns", "del", "first")
-        self.path.touch()
-        failure: list[OSError] = []
-
-        def make() -> None:
-            try:
-                _checked(_libc.unshare(CLONE_NEWNET))
-                source = b"/proc/thread-self/ns/net"
-                _checked(_libc.mount(source, bytes(self.path), b"none", MS_BIND, None))
-            except OSError as error:
-                failure.append(error)
-
-        # Only this thread goes there, and it ends there.
-        thread = threading.Thread(target=make)
-        thread.start()
-        thread.join()
-        if failure:
-            raise failure[0]
-
-    def remove(self) -> None:
-        _checked(_libc.umount2(bytes(self.path), MNT_DETACH))
-        self.path.unlink()
 
 
 def _attr(kind: int, payload: bytes) -> bytes:

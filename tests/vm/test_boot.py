@@ -14,7 +14,11 @@ REPO = Path(__file__).resolve().parents[2]
 
 def test_kernel_is_the_one_asked_for() -> None:
     wanted = os.environ["NATFLOW_VM"]
-    assert platform.release().startswith(f"{wanted}.")
+    release = platform.release()
+    if wanted == "sid":  # whatever Debian has: it is newer than the others
+        assert int(release.split(".")[0]) >= 7
+    else:
+        assert release.startswith(f"{wanted}.")
     assert Path("/lib/modules", platform.release(), "modules.dep").is_file()
 
 

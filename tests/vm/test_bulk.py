@@ -4,20 +4,15 @@ whatever the devices do for it."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import socket
 import struct
-import threading
 from collections.abc import Iterator
 
 import pytest
-from lab import Lab, Pair, ping
+from lab import Lab, ping
+from vm.traffic import MEGABYTE, transfer
 
-MEGABYTE = 1 << 20
 UDP_SEGMENT = 103
 SOL_UDP = 17
-PIECE = os.urandom(MEGABYTE)
 
 
 @pytest.fixture(scope="module")
@@ -32,43 +27,6 @@ def ethtool(lab: Lab, switches: dict[str, str]) -> None:
     for place, values in switches.items():
         host, device = place.split()
         getattr(lab, host).run("ethtool", "-K", device, *values.split())
-
-
-def transfer(pair: Pair, megabytes: int) -> None:
-    """Both ways at once; what arrives has the digest of what was sent."""
-    want = hashlib.sha256()
-    for _ in range(megabytes):
-        want.update(PIECE)
-    got: dict[str, str] = {}
-
-    def send(sock: socket.socket) -> None:
-        for _ in range(megabytes):
-            sock.sendall(PIECE)
-
-    def receive(name: str, sock: socket.socket) -> None:
-        digest = hashlib.sha256()
-        left = megabytes * MEGABYTE
-        while left:
-            part = sock.recv(min(left, 1 << 18))
-            if not part:
-                break
-            digest.update(part)
-            left -= len(part)
-        got[name] = digest.hexdigest()
-
-    threads = [
-        threading.Thread(target=send, args=(pair.client,)),
-        threading.Thread(target=send, args=(pair.server,)),
-        threading.Thread(target=receive, args=("server", pair.server)),
-        threading.Thread(target=receive, args=("client", pair.client)),
-    ]
-    for sock in (pair.client, pair.server):
-        sock.settimeout(30)
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert got == {"server": want.hexdigest(), "client": want.hexdigest()}
 
 
 # What is switched off and on, megabytes each way, least and most fast bytes per fast packet.
@@ -125,7 +83,7 @@ def test_transfer(lab: Lab, case: str, version: int) -> None:
     try:
         pair = lab.tcp(version)
         ping(pair, 5)
-        transfer(pair, megabytes)
+        transfer(pair, megabytes * MEGABYTE)
         flow = lab.flow(pair)
         assert flow is not None and flow.state == "software"
         for direction in (0, 1):

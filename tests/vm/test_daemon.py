@@ -8,50 +8,22 @@ from __future__ import annotations
 
 import json
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import kmodule
 import pytest
 from lab import CLIENT4, SERVER4, Lab, Pair, ping
-from unit.daemon.processes import Router, wait_for
+from unit.daemon.processes import wait_for
 from unit.daemon.test_footprint import memory
+from vm.site import ON, Site
 
 from natflow.bus import BusError
 
-ON = "config natflow 'main'\n\toption enabled '1'\n\toption delay_pkts '0'\n"
 BROKEN = ON + "\toption idle_timeout '5'\n\toption delay_pkts 'many'\n"
 
 START_SECONDS = 8.0  # in the emulated guest, which runs Python about 27 times slower than its host
 STARTS = 3  # the host may be busy with something else
-
-
-class Site(Router):
-    """Router's processes, inside of the router's namespace."""
-
-    def __init__(self, directory: Path, lab: Lab) -> None:
-        super().__init__(directory, ON)
-        self.lab = lab
-
-    def start_in_namespace(self) -> float:
-        """Start natflowd; seconds until it answers."""
-        begin = time.monotonic()
-        with self.lab.r.entered():
-            self.start_daemon()
-        wait_for("an answer", self.answers)
-        return time.monotonic() - begin
-
-    def answers(self) -> bool:
-        try:
-            return self.call("status")["module"]["loaded"] is True
-        except BusError:
-            return False
-
-    def kill_daemon(self) -> None:
-        assert self.daemon is not None
-        self.daemon.kill()
-        self.daemon.wait()
 
 
 @pytest.fixture(scope="module")

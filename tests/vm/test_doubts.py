@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from lab import SERVER4, VLAN_ID, WAN4, Lab, Pair, fast_packets, ping
-from vm.craft import ETH_LEN, NEEDS_CSUM, RST, TCP, Frame, Offload, Packet, Wire, device_mac
+from lab import SERVER4, WAN4, Lab, Pair, fast_packets, ping
+from links import VLAN_ID
+from vm.craft import ETH_LEN, NEEDS_CSUM, RST, TCP, UDP, Frame, Offload, Packet, Wire, device_mac
+from vm.ghosts import Ghosts
 
+from natflow.kernel.filters import FlowTuple
 from natflow.kernel.records import Path
 
 
@@ -151,3 +154,22 @@ def test_reset_before_the_first_fast_segment() -> None:
         ping(pair, 5)
         sender.close()
         pair.close()
+
+
+def test_redirected_connection_is_told() -> None:
+    """Of two hosts on one link that talk through the router: it tells them to talk directly, so
+    their packets must keep coming by."""
+    with network() as lab:
+        ghosts = Ghosts(lab)
+        there = Packet("192.168.77.100", "192.168.77.102", 5000, 9, UDP)
+        asked = FlowTuple.parse(
+            {"proto": "udp", "src": there.src, "dst": there.dst, "sport": 5000, "dport": 9}
+        )
+        for packet in (there, there.mirrored()) * 4:
+            ghosts.lan.send(packet.frame(ghosts.router_lan, ghosts.lan.mac))
+            assert ghosts.lan.collect(
+                lambda frame, packet=packet: frame.version == 4 and frame.dst == packet.dst, 1
+            )
+        told = lab.kernel.explain(asked)
+        assert (told.state, told.reason) == ("slow", "route")
+        ghosts.close()

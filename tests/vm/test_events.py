@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from lab import LAN4, SERVER4, SERVER6, WAN4, Lab, ping
+from lab import LAN4, SERVER4, SERVER6, WAN4, WAN6, Lab, ping
+from links import Link
 from netns import Netns
 from vm.craft import Frame, Wire, device_mac, mac_bytes
 from vm.ghosts import BACK, OUT, RULES, GhostFlow, Ghosts
@@ -271,8 +272,10 @@ def test_device_down_and_up() -> None:
         for _ in range(3):
             other.client.send(b"nowhere")
         assert lab.kernel.stats().engines["software"].packets == software
-        lab._link(lab.s, "wan", "plain", ("198.51.100.2", "fd99::2"), (WAN4, "fd99::1"))
-        lab.s.ip(f"route add 192.168.77.0/24 via {WAN4}")
+        Link(
+            *("plain", lab.s, lab.r, "wan", (SERVER4, SERVER6), (WAN4, WAN6)),
+            routes=[f"192.168.77.0/24 via {WAN4}"],
+        )
         again = lab.udp(4)
         ping(again, 6)
         assert lab.state(again) == "software"

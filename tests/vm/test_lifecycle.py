@@ -18,8 +18,9 @@ from pathlib import Path
 import kmodule
 import pytest
 from lab import CLIENT4, CLIENT6, LAN4, LAN6, SERVER4, WAN4, Lab, Pair
+from links import Link
 from netns import Netns, run
-from vm.rtnl import QuickNetns, Rtnl
+from vm.rtnl import Rtnl
 from vm.traffic import Accounted, Flood
 
 from natflow.kernel.client import Kernel
@@ -88,7 +89,7 @@ def kernel_memory() -> dict[str, int]:
 def await_namespaces(seconds: float) -> None:
     """Until all namespaces that were removed are cleaned up: the kernel does that in order, and
     the last one takes its link along."""
-    last = QuickNetns("last")
+    last = Netns("last")
     run("ip", "link", "add", "tracer", "type", "veth", "peer", "name", "x", "netns", last.name)
     last.remove()
     gone = until(lambda: "tracer" not in (name for _, name in socket.if_nameindex()), seconds)
@@ -194,7 +195,7 @@ class QuickRouter:
 
     def __init__(self, name: str, client: Netns, server: Netns) -> None:
         self.client, self.server = client, server
-        self.ns = QuickNetns(name)
+        self.ns = Netns(name)
         with ExitStack() as stack:
             here, there, router = (Rtnl(ns) for ns in (client, server, self.ns))
             for rtnl in (here, there, router):
@@ -239,7 +240,7 @@ def connected(client: Netns, server: Netns) -> Pair:
 
 def test_namespaces_come_and_go() -> None:
     """A hundred routers, each of which forwards a flood fast when its namespace is ended."""
-    client, server = QuickNetns("host-c"), QuickNetns("host-s")
+    client, server = Netns("host-c"), Netns("host-s")
     fast, slowest = 0, 0.0
     with ExitStack() as running:
         running.callback(client.remove)
@@ -278,8 +279,10 @@ def test_devices_come_and_go(lan: str) -> None:
             before = fast_total(lab.kernel)
             fast += until(partial(fast_beyond, lab.kernel, before), 3)
             lab.r.ip(*(f"link del {name}" for name in victims[cycle % len(victims)]))
-            lab._link(lab.c, "lan", lan, (CLIENT4, CLIENT6), (LAN4, LAN6))
-            lab.c.ip(f"route add default via {LAN4}")
+            Link(
+                *(lan, lab.c, lab.r, "lan", (CLIENT4, CLIENT6), (LAN4, LAN6)),
+                routes=[f"default via {LAN4}"],
+            )
         assert fast >= DEVICE_CYCLES - 1
 
 
@@ -330,7 +333,7 @@ def test_bridge_loaded_later() -> None:
         pytest.skip("the bridge module is in use")
     load(**ENABLED)
     run("modprobe", "bridge")
-    ns = QuickNetns("bridged")
+    ns = Netns("bridged")
     ns.ip(
         "link add p0 type veth peer name p1",
         "link add br0 type bridge",
@@ -340,7 +343,7 @@ def test_bridge_loaded_later() -> None:
         "link add b1 type bridge",
         "link set p1 master b1",
     )
-    other = QuickNetns("moved-to")
+    other = Netns("moved-to")
     ns.ip(f"link set p1 netns {other.name}", "link del p0")
     ns.remove()
     other.remove()

@@ -32,6 +32,12 @@ START = {
     "learn_rate": 20000,
     "exclude_mark": 0,
     "exclude_mask": 0,
+    "hwnat": 1,
+    "hwnat_mode": 0,
+    "hwnat_wed": 0,
+    "hw_min_rate": 500000,
+    "hw_rate_limit": 200,
+    "hw_max_flows": 0,
 }
 NOBODY = 65534
 CLONE_NEWUSER_AND_NET = 0x50000000
@@ -88,13 +94,14 @@ def test_start_values(kernel: Kernel) -> None:
 @pytest.mark.parametrize("name", [name for name in START if not name.startswith("exclude")])
 def test_limits(kernel: Kernel, rawgenl: Raw, name: str) -> None:
     """Both ends of the range are taken; one beyond each is refused, and nothing changes."""
-    width = u8 if name == "enabled" else u32
     attribute = name.replace("_", "-")
     least, most = uapi.SETTINGS[name]
+    width = u8 if most == 1 else u32
     for value in (least, most):
         kernel.configure({name: value})
         assert kernel.config().settings == START | {name: value}
-    for value in {max(least - 1, 0), most + 1} - {least}:
+    # Of a number that takes all values of its width there is none beyond.
+    for value in {max(least - 1, 0), most + 1} - {least, 1 << 32}:
         request = top("config", u32("config", "delay-pkts", 9), width("config", attribute, value))
         if name == "delay_pkts":
             request = top("config", width("config", attribute, value))

@@ -429,26 +429,26 @@ def test_explain_slow(lab: Lab) -> None:
             "dport": 9,
         }
     )
-    assert lab.kernel.explain(tuple_) == ("slow", "no-reply", True, None, ())
+    assert lab.kernel.explain(tuple_) == ("slow", "no-reply", True, None, (), None)
     silent.close()
     listener.close()
 
     lab.configure(delay_pkts=1000)
     pair = lab.tcp()
-    assert lab.kernel.explain(pair.tuple_) == ("learning", "delay", True, None, ())
+    assert lab.kernel.explain(pair.tuple_) == ("learning", "delay", True, None, (), None)
     lab.configure(delay_pkts=0)
     ping(pair, 3)
     assert lab.state(pair) == "software"
     lab.configure(enabled=0)
-    assert lab.kernel.explain(pair.tuple_) == ("slow", "disabled", True, None, ())
+    assert lab.kernel.explain(pair.tuple_) == ("slow", "disabled", True, None, (), None)
     assert list(lab.kernel.flows()) == []
     ping(pair)
     lab.configure(enabled=1)
-    assert lab.kernel.explain(pair.tuple_) == ("slow", "no-flow", True, None, ())
+    assert lab.kernel.explain(pair.tuple_) == ("slow", "no-flow", True, None, (), None)
     ping(pair, 3)
     assert lab.state(pair) == "software"
     lab.r.conntrack("-D", "-p", "tcp")
-    assert lab.kernel.explain(pair.tuple_) == ("slow", "untracked", False, None, ())
+    assert lab.kernel.explain(pair.tuple_) == ("slow", "untracked", False, None, (), None)
     pair.close()
 
 

@@ -72,6 +72,7 @@ def test_invalid_messages_are_refused(
         session.close()
     finish(report, started, capsys)
     assert lab.kernel.config().settings == config
+    assert lab.kernel.exceptions() == ()
     assert sorted(flow.id for flow in lab.kernel.flows()) == ids
 
 
@@ -97,6 +98,7 @@ def test_wild_messages_are_answered(
         least, most = uapi.SETTINGS[name]
         assert least <= value <= most, name
     lab.kernel.configure(before)
+    lab.kernel.set_exceptions(())
     assert lab.kernel.config().settings == before
     for pair in pairs:
         ping(pair, 10)

@@ -29,6 +29,9 @@ CALLS: dict[str, Callable[[Kernel], object]] = {
     "flow-flush": Kernel.flush,
     "flow-explain": lambda kernel: kernel.explain(TUPLE),
     "client-get": lambda kernel: list(kernel.clients()),
+    "reprove": Kernel.reprove,
+    "exception-set": lambda kernel: kernel.set_exceptions(()),
+    "exception-get": Kernel.exceptions,
 }
 
 

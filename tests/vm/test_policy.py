@@ -223,14 +223,10 @@ def test_forwarding_switched_off(lab: Lab, version: int) -> None:
         time.sleep(0.3)
         lab.r.sysctl(**{key: 0})
         moment = time.time()
-        time.sleep(0.5 if version == 4 else REPROOF_SECONDS)
+        time.sleep(0.5)
         lab.r.sysctl(**{key: 1})
     late = [n for n in stream.arrivals_of_sent_after(moment) if stream.arrived[n] < moment + 0.5]
-    print(f"IPv{version}: {len(late)} packets forwarded in the first 0.5 s after")
-    if version == 4:
-        assert not late
-    forwarded = stream.arrivals_of_sent_after(moment + 2.1)
-    assert len(forwarded) < 10, "only what was sent after forwarding was switched on again"
+    assert not late
     flush_input(pair)
     is_fast_again(lab, pair)
     pair.close()

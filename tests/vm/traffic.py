@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Traffic that goes on while a test does other things: a moderate one of which every byte is
-accounted for, and a flood."""
+"""Traffic: a transfer both ways, and what goes on while a test does other things: a moderate one of
+which every byte is accounted for, and a flood."""
 
 from __future__ import annotations
 
 import ctypes
+import hashlib
+import os
 import select
 import socket
 import struct
@@ -14,9 +16,47 @@ from contextlib import suppress
 from types import TracebackType
 
 from lab import Pair
+from netns import Netns
 
 _NUMBER = struct.Struct("!Q")
 BLOCK = 1024
+MEGABYTE = 1 << 20
+PIECE = os.urandom(MEGABYTE)
+
+
+def transfer(pair: Pair, size: int) -> None:
+    """`size` bytes each way at once over TCP; what arrives has the digest of what was sent."""
+    want = hashlib.sha256(PIECE * (size // MEGABYTE) + PIECE[: size % MEGABYTE]).hexdigest()
+    got: dict[str, str] = {}
+
+    def send(sock: socket.socket) -> None:
+        for start in range(0, size, MEGABYTE):
+            sock.sendall(PIECE[: size - start])
+
+    def receive(name: str, sock: socket.socket) -> None:
+        digest = hashlib.sha256()
+        left = size
+        while left:
+            part = sock.recv(min(left, 1 << 18))
+            if not part:
+                break
+            digest.update(part)
+            left -= len(part)
+        got[name] = digest.hexdigest()
+
+    threads = [
+        threading.Thread(target=send, args=(pair.client,)),
+        threading.Thread(target=send, args=(pair.server,)),
+        threading.Thread(target=receive, args=("server", pair.server)),
+        threading.Thread(target=receive, args=("client", pair.client)),
+    ]
+    for sock in (pair.client, pair.server):
+        sock.settimeout(30)
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert got == {"server": want, "client": want}
 
 
 class _Thread:
@@ -50,6 +90,24 @@ class _Thread:
         assert not self._thread.is_alive()
         if self._failure and not error:
             raise self._failure
+
+
+class Echo(_Thread):
+    """Answers every datagram to a port with itself, whoever sends it."""
+
+    def __init__(self, ns: Netns, address: str, port: int) -> None:
+        super().__init__()
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.sock = ns.socket(family, socket.SOCK_DGRAM)
+        self.sock.bind((address, port))
+        self.sock.settimeout(0.1)
+
+    def work(self) -> None:
+        with self.sock:
+            while not self._end.is_set():
+                # Silence, and what ICMP says about an earlier answer.
+                with suppress(OSError):
+                    self.sock.sendto(*self.sock.recvfrom(2048))
 
 
 class Accounted(_Thread):

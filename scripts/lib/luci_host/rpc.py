@@ -37,6 +37,8 @@ class Rpc:
         self.staged = staged
         self.socket = socket
         self.bus_seconds = BUS_SECONDS
+        #: What LuCI knows of hosts: by MAC {name, ipaddrs, ip6addrs}.
+        self.hints: Arguments = {}
         self._start = start
         self._own: dict[str, dict[str, Callable[[Session, Arguments], Arguments | None]]] = {
             "session": {"access": self._access, "login": self._login},
@@ -51,6 +53,7 @@ class Rpc:
                 "confirm": lambda session, _: staged.confirm(session.sid),
             },
             "luci": {"getFeatures": lambda *_: {"firewall4": True}},
+            "luci-rpc": {"getHostHints": lambda *_: self.hints},
             "file": {"list": lambda *_: {"entries": []}},
             "rc": {"init": self._init},
         }

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import re
+import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from natflow.uci import Section, UciError
 from natflow.uci.parse import parse
 from natflow.uci.write import render, store
 
+ANONYMOUS = re.compile("cfg[0-9a-f]{6}")  # what rpcd calls sections without a name
 INVALID, NOT_FOUND, NO_DATA, DENIED = 2, 4, 5, 6
 
 
@@ -49,14 +52,14 @@ class Staged:
         """All sections of a package by name, staged changes included."""
         with self._lock:
             return {
-                _name(section, index): {
+                name: {
                     ".anonymous": section.anonymous,
                     ".type": section.type,
-                    ".name": _name(section, index),
+                    ".name": name,
                     ".index": index,
                     **section.options,
                 }
-                for index, section in enumerate(self._view(sid, package))
+                for index, (name, section) in enumerate(self._view(sid, package).items())
             }
 
     def set(self, sid: str, package: str, name: str, values: dict[str, object]) -> None:
@@ -70,10 +73,11 @@ class Staged:
                     self._stage(sid, package, ["set", known, option, shown])
 
     def add(self, sid: str, package: str, kind: str, name: str, values: dict[str, object]) -> str:
-        """Stage a new section."""
+        """Stage a new section; without a name it is anonymous. The name to call it by."""
         with self._lock:
-            if not name:
-                raise Refused(INVALID)  # the app adds named sections only
+            there = self._view(sid, package)
+            while not name or name in there:
+                name = f"cfg{secrets.token_hex(3)}"
             self._stage(sid, package, ["add", name, kind])
             self.set(sid, package, name, values)
             return name
@@ -108,7 +112,7 @@ class Staged:
             if not packages:
                 raise Refused(NO_DATA)
             before = {name: self._path(name).read_bytes() for name in packages}
-            texts = {name: render(self._view(sid, name), name) for name in packages}
+            texts = {name: render(list(self._view(sid, name).values()), name) for name in packages}
             for name, text in texts.items():
                 store(str(self._path(name)), text)
             self._changes.pop(sid, None)
@@ -151,12 +155,13 @@ class Staged:
 
     def _find(self, sid: str, package: str, name: str) -> tuple[Section, str]:
         """A section by name, by rpcd's generated name, or as @type[index]."""
-        for index, section in enumerate(self._view(sid, package)):
-            if name in (section.name, _name(section, index)):
-                return section, _name(section, index)
+        for known, section in self._view(sid, package).items():
+            if name in (section.name, known):
+                return section, known
         raise Refused(NOT_FOUND)
 
-    def _view(self, sid: str, package: str) -> list[Section]:
+    def _view(self, sid: str, package: str) -> dict[str, Section]:
+        """The sections by the names that rpcd has for them, with what is staged."""
         path = self._path(package)
         try:
             sections = parse(path.read_bytes(), str(path))
@@ -166,14 +171,14 @@ class Staged:
         for operation in self._changes.get(sid, {}).get(package, []):
             match operation:
                 case ["add", name, kind]:
-                    names[name] = Section(kind, name)
+                    names[name] = Section(kind, name, ANONYMOUS.fullmatch(name) is not None)
                 case ["set", name, option, value]:
                     names[name].options[option] = value
                 case ["remove", name]:
                     names.pop(name, None)
                 case ["remove", name, option]:
                     names[name].options.pop(option, None)
-        return list(names.values())
+        return names
 
 
 def _name(section: Section, index: int) -> str:

@@ -19,7 +19,9 @@ root.
 
 The file system is read-only for the guest, under an overlay in memory: whatever COMMAND writes is
 gone afterwards. The repository is at the same path as outside and is the working directory. There
-is no network but loopback; make namespaces. The guest's modules load with modprobe.
+is no network but loopback; make namespaces. With --reach SOCKET, a unix socket of this machine, the
+guest can connect to that, and only that, at /run/natflow-vm/reach. The guest's modules load with
+modprobe.
 
 stdout and stderr are COMMAND's own, as they come. The kernel log goes to
 .cache/vm/last-console.log. Exit code: COMMAND's, or
@@ -49,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         kernel = kernels.get(options.kernel)
         chosen = accel.choose(options.accel, lambda: _kvm_works(kernel))
-        machine = qemu.Machine(kernel.vmlinux, chosen, options.memory, options.cpus, options.append)
+        machine = qemu.Machine(
+            kernel.vmlinux, chosen, options.memory, options.cpus, options.append, options.reach
+        )
         return boot(kernel, machine, command, _environment(kernel, options.env), options.timeout)
     except (apt.AptError, ValueError, OSError) as error:
         paths.say(str(error))
@@ -68,7 +72,8 @@ def boot(
     """Run `command` in a guest and judge the run; returns scripts/vm's exit code."""
     folder = _run_folder()
     initrd = folder / "initrd"
-    initrd.write_bytes(initramfs.build(kernel, command, paths.REPO, env))
+    reaches = machine.reach is not None
+    initrd.write_bytes(initramfs.build(kernel, command, paths.REPO, env, reaches))
     try:
         outcome = qemu.run(machine, initrd, folder, timeout, _pass_on)
     finally:
@@ -107,7 +112,7 @@ def _judge(outcome: qemu.Outcome, text: str, timeout: float, folder: Path) -> in
 def _kvm_works(kernel: kernels.Kernel) -> bool:
     folder = _run_folder()
     initrd = folder / "initrd"
-    initrd.write_bytes(initramfs.build(kernel, ["true"], Path("/"), {}))
+    initrd.write_bytes(initramfs.build(kernel, ["true"], Path("/"), {}, False))
     machine = qemu.Machine(kernel.vmlinux, "kvm", 512, 2)
     outcome = qemu.run(machine, initrd, folder, PROBE_SECONDS, lambda _port, _data: None)
     return outcome.status == 0
@@ -162,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add = parser.add_argument
-    add("--kernel", default="6.1", metavar="|".join(kernels.SUITES), help="default: 6.1")
+    add("--kernel", default="6.1", metavar="|".join(kernels.NAMES), help="default: 6.1")
     add("--timeout", type=_positive, default=1800, metavar="SECONDS", help="default: 1800")
     add("--memory", type=_positive, default=1024, metavar="MB", help="default: 1024")
     add("--cpus", type=_positive, default=2, metavar="N", help="default: 2")
@@ -180,6 +185,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="WORDS",
         help="more words for the kernel's command line, e.g. slub_debug=FZPU",
     )
+    add("--reach", type=Path, metavar="SOCKET", help="a unix socket that the guest can connect to")
     add("--env", action="append", default=[], metavar="NAME[=VALUE]", help="may be repeated")
     add("command", nargs=argparse.REMAINDER, metavar="COMMAND...")
     return parser

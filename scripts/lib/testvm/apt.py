@@ -114,13 +114,13 @@ def machine_sources() -> list[Source]:
     return found
 
 
-def backports_of(sources: Iterable[Source], suite: str) -> str:
-    """A sources file for `suite`-backports on the mirror that serves `suite`."""
+def other_suite(sources: Iterable[Source], suite: str, other: str) -> str:
+    """A sources file for the suite `other` on the mirror that serves `suite`."""
     for source in sources:
         if suite in source.suites and "main" in source.components:
-            return source.stanza(f"{suite}-backports")
+            return source.stanza(other)
     raise AptError(
-        f"no apt source of this machine serves {suite} main, so the mirror for {suite}-backports "
+        f"no apt source of this machine serves {suite} main, so the mirror for {other} "
         "is unknown: add one to /etc/apt/sources.list"
     )
 

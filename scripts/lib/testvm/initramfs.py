@@ -14,8 +14,13 @@ BUSYBOX = Path("/bin/busybox")
 DRIVERS = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console")
 
 
-def build(kernel: Kernel, command: Sequence[str], workdir: Path, env: Mapping[str, str]) -> bytes:
-    """Return the archive for running `command` in `workdir` with exactly the variables `env`."""
+def build(
+    kernel: Kernel, command: Sequence[str], workdir: Path, env: Mapping[str, str], reaches: bool
+) -> bytes:
+    """Return the archive for running `command` in `workdir` with exactly the variables `env`.
+
+    reaches: whether there is a network on which the guest finds a socket of this machine.
+    """
     archive = Archive()
     for folder in ("bin", "dev", "proc", "sys", "modules", "lower", "upper", "new", "session"):
         archive.folder(folder)
@@ -25,7 +30,11 @@ def build(kernel: Kernel, command: Sequence[str], workdir: Path, env: Mapping[st
     for number, module in enumerate(module_closure(kernel, DRIVERS)):
         archive.file(f"modules/{number:02}-{module.name}", module.read_bytes())
     archive.file("session/session", (GUEST / "session").read_bytes(), 0o755)
-    facts = {"MODULES": str(kernel.modules), "WORKDIR": str(workdir)}
+    facts = {
+        "MODULES": str(kernel.modules),
+        "WORKDIR": str(workdir),
+        "REACHES": "1" if reaches else "",
+    }
     archive.file("session/facts.sh", _assignments("", facts).encode())
     archive.file("session/command.sh", command_script(command, env).encode())
     return bytes(archive)

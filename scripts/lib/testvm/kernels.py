@@ -14,10 +14,13 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from testvm import apt, paths
+from testvm import apt, paths, source
 
 # Which kernel comes from which suite: Debian 12's own, and what its backports carry.
 SUITES = {"6.1": "bookworm", "6.12": "bookworm-backports"}
+# The newest that Debian has; its headers are made from its source (testvm.newest).
+NEWEST = "sid"
+NAMES = (*SUITES, NEWEST)
 
 # The part of the module tree that a virtual router can use; the rest is 300 MB of drivers for
 # hardware that QEMU does not have here.
@@ -62,8 +65,8 @@ def get(name: str) -> Kernel:
 
     Raises ValueError for an unknown name, apt.AptError when it cannot be fetched.
     """
-    if name not in SUITES:
-        raise ValueError(f"no kernel {name!r}: known are {', '.join(SUITES)}")
+    if name not in NAMES:
+        raise ValueError(f"no kernel {name!r}: known are {', '.join(NAMES)}")
     root = paths.CACHE / "kernels" / name
     if found := _cached(name, root):
         return found
@@ -83,23 +86,27 @@ def _cached(name: str, root: Path) -> Kernel | None:
 
 def sources_of(name: str) -> apt.Apt:
     """The suites that kernel `name` comes from, on this machine's mirrors."""
-    suite = SUITES[name]
+    suite = SUITES.get(name, name)
     sources = apt.machine_sources()
-    if suite.endswith("-backports"):
-        text = apt.backports_of(sources, suite.removesuffix("-backports"))
+    if name == NEWEST or suite.endswith("-backports"):
+        text = apt.other_suite(sources, "bookworm", suite)
     else:
         text = apt.only_suites(sources, (suite, f"{suite}-updates", f"{suite}-security"))
     return apt.Apt(paths.CACHE / "apt" / suite, text)
 
 
 def _fetch(name: str, root: Path) -> Kernel:
-    paths.say(f"fetching Debian's kernel {name} from {SUITES[name]}")
     lists = sources_of(name)
+    paths.say(f"fetching Debian's kernel {name}")
     lists.update()
     image = next(p for p in lists.depends("linux-image-amd64") if p.startswith("linux-image-"))
     headers = next(p for p in lists.depends("linux-headers-amd64") if p.startswith("linux-head"))
-    rest = [p for p in lists.depends(headers) if p.startswith(("linux-headers-", "linux-kbuild-"))]
     release = image.removeprefix("linux-image-")
+    if name == NEWEST:
+        rest = source.packages(release)
+    else:
+        depends = lists.depends(headers)
+        rest = [p for p in depends if p.startswith(("linux-headers-", "linux-kbuild-"))]
 
     fresh = root.with_name(f"{name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
@@ -108,6 +115,10 @@ def _fetch(name: str, root: Path) -> Kernel:
     paths.say(f"unpacking {release}")
     apt.unpack(packages, fresh)
     shutil.rmtree(fresh / "packages")
+    if name == NEWEST:
+        source.arrange(fresh, release)
+    else:
+        _make_relative(fresh, release)
     prepare(fresh, release)
     version = lists.version(image)
     facts = {"layout": LAYOUT, "release": release, "version": version}
@@ -120,8 +131,7 @@ def _fetch(name: str, root: Path) -> Kernel:
 def prepare(root: Path, release: str) -> None:
     """Make unpacked packages usable where they lie.
 
-    Prunes and decompresses the modules, indexes them, extracts the uncompressed kernel, and makes
-    the headers' absolute paths relative, so that the cache may move with its repository.
+    Prunes and decompresses the modules, indexes them, and extracts the uncompressed kernel.
     """
     modules = root / "lib/modules" / release
     _prune(modules / "kernel")
@@ -129,21 +139,21 @@ def prepare(root: Path, release: str) -> None:
         packed.with_suffix("").write_bytes(lzma.decompress(packed.read_bytes()))
         packed.unlink()
     subprocess.run(["/sbin/depmod", "-b", str(root), release], check=True)
-    for link, target in (("build", f"linux-headers-{release}"), ("source", _common(root))):
+    for link in ("build", "source"):
         (modules / link).unlink(missing_ok=True)
-        (modules / link).symlink_to(f"../../../usr/src/{target}")
+    (modules / "build").symlink_to(f"../../../usr/src/linux-headers-{release}")
+    image = root / "boot" / f"vmlinuz-{release}"
+    (root / "vmlinux").write_bytes(uncompressed(image.read_bytes()))
+
+
+def _make_relative(root: Path, release: str) -> None:
+    """Headers with an absolute path in them become ones that may move with their repository."""
     makefile = root / "usr/src" / f"linux-headers-{release}" / "Makefile"
     makefile.write_text(
         makefile.read_text().replace(
             "include /usr/src/", "include $(dir $(lastword $(MAKEFILE_LIST)))../"
         )
     )
-    image = root / "boot" / f"vmlinuz-{release}"
-    (root / "vmlinux").write_bytes(uncompressed(image.read_bytes()))
-
-
-def _common(root: Path) -> str:
-    return next((root / "usr/src").glob("linux-headers-*-common")).name
 
 
 def _prune(tree: Path) -> None:

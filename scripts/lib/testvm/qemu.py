@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 import selectors
+import shlex
 import signal
 import socket
 import subprocess
@@ -31,7 +32,8 @@ class Machine:
     """What to boot.
 
     `accel` is "tcg", "kvm", or "icount": software emulation with one processor, on whose clock
-    each instruction takes a nanosecond. memory is in MiB; `append` ends the command line.
+    each instruction takes a nanosecond. memory is in MiB; `append` ends the command line. `reach`
+    is a unix socket of this machine that the guest may connect to.
     """
 
     vmlinux: Path
@@ -39,6 +41,7 @@ class Machine:
     memory: int = 1024
     cpus: int = 2
     append: str = ""
+    reach: Path | None = None
 
 
 @dataclass
@@ -81,10 +84,22 @@ def command_line(machine: Machine, initrd: Path, console: Path, ports: list[int]
     if machine.accel == "icount":
         # An idle guest goes on with the host's clock: else every wait for a file would time out.
         line += ["-icount", "shift=0,sleep=on"]
+    if machine.reach is not None:
+        line += ["-netdev", _network(machine.reach), "-device", "virtio-net-pci,netdev=n,romfile="]
     for number, fd in enumerate(ports, start=1):
         line += ["-chardev", f"socket,id=port{number},fd={fd}"]
         line += ["-device", f"virtserialport,chardev=port{number},nr={number}"]
     return line
+
+
+def _network(socket_path: Path) -> str:
+    """A network on which there is nothing but this socket, at 10.0.2.9 port 1 (guest/session).
+
+    No port is opened on this machine: QEMU starts a program for each connection.
+    """
+    command = shlex.join(["socat", "STDIO", f"UNIX-CONNECT:{socket_path}"])
+    forward = f"guestfwd=tcp:10.0.2.9:1-cmd:{command}".replace(",", ",,")
+    return f"user,id=n,restrict=on,ipv6=off,{forward}"
 
 
 def run(

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LABEL = 12  # columns of the names in front of status and info
 REASONS_SHOWN = 10
 
+#: Reasons of the hardware that say nothing about one flow, or end by themselves.
+USUAL = ("none", "hw-off", "hw-no-client", "hw-no-door", "hw-cpu", "hw-rate", "hw-unproved")
+
 
 def _field(name: str, text: str) -> list[str]:
     return wrapped(text, f"{name:<{LABEL}}")
@@ -38,15 +41,34 @@ def status(reply: Reply) -> list[str]:
     lines.append("")
     module = reply["module"]
     if module["loaded"]:
-        up = seconds(reply["uptime"])
-        lines += _field("module", f"version {module['version']}, counting for {up}")
+        words = [module["name"]]
+        if module["version"]:
+            words.append(f"version {module['version']}")
+        if reply["uptime"] is not None:
+            words.append(f"counting for {seconds(reply['uptime'])}")
+        lines += _field("module", ", ".join(words))
     else:
         lines += _field("module", "not loaded")
     lines += _field("enabled", "yes" if reply["enabled"] else "no")
     flows = reply["flows"]
+    if not module["tells"] and module["loaded"]:
+        return [*lines, *_engines(reply), *_field("note", module["note"]), *_problems(reply)]
     states = ("software", "hardware", "wed", "hw_pending", "learning", "slow")
     listed = ", ".join(f"{flows[state]} {state.replace('_', '-')}" for state in states)
     lines += _field("flows", f"{flows['total']}: {listed}")
+    lines += _engines(reply)
+    lines += ["", f"{'ENGINE':<{LABEL}}{'PACKETS':>10}{'BYTES':>12}{'SHARE':>9}"]
+    total = sum(reply["bytes"].values())
+    for name, count in reply["bytes"].items():
+        packets = short(reply["packets"][name])
+        part = share(count, total)
+        lines.append(f"{clean(name):<{LABEL}}{packets:>10}{size(count):>12}{part:>9}")
+    return [*lines, *_reasons(reply), *_problems(reply)]
+
+
+def _engines(reply: Reply) -> list[str]:
+    """The engines of the hardware, a line each."""
+    lines = []
     for name in ("hwnat", "wed"):
         engine = reply[name]
         words = [
@@ -56,19 +78,28 @@ def status(reply: Reply) -> list[str]:
         if engine["reboot_required"]:
             words.append("needs a reboot")
         lines += _field(name, f"{', '.join(words)}. {engine['reason']}")
-    lines += ["", f"{'ENGINE':<{LABEL}}{'PACKETS':>10}{'BYTES':>12}{'SHARE':>9}"]
-    total = sum(reply["bytes"].values())
-    for name, count in reply["bytes"].items():
-        packets = short(reply["packets"][name])
-        part = share(count, total)
-        lines.append(f"{clean(name):<{LABEL}}{packets:>10}{size(count):>12}{part:>9}")
-    lines += _reasons(reply)
+        if engine.get("installed"):
+            lines += _field("", _table(engine))
+    return lines
+
+
+def _problems(reply: Reply) -> list[str]:
+    """Conflicts, errors and warnings."""
+    lines = []
     for conflict in reply["conflicts"]:
         lines += ["", *wrapped(conflict["text"], "conflict: ")]
         lines += wrapped(conflict["hint"], "          ")
     for problem in (*reply["config_errors"], *reply["config_warnings"]):
         lines += ["", *wrapped(problem["text"], f"{problem['severity']}: ")]
     return lines
+
+
+def _table(engine: Reply) -> str:
+    """How full the engine's table is: in directions, of which a flow has two."""
+    text = f"{engine['bound']} directions of flows in its table of {engine['capacity']}"
+    waiting = engine["installed"] - engine["bound"]
+    text += f", {waiting} more handed over" if waiting else ""
+    return f"{text}; their counters are estimates" if engine["estimated"] else text
 
 
 def _reasons(reply: Reply) -> list[str]:
@@ -95,23 +126,50 @@ def _reasons(reply: Reply) -> list[str]:
 
 def info(reply: Reply) -> list[str]:
     """Versions, what the module was built with, and the settings in force."""
-    lines = _field("natflow", f"{reply['version']}, module {reply['module_version'] or 'missing'}")
+    module = f"{reply['module']} {reply['module_version']}".strip() or "missing"
+    lines = _field("natflow", f"{reply['version']}, module {module}")
     lines += _field("kernel", f"{reply['kernel']} {reply['machine']}")
     lines += _field("SoC", reply["soc"] or "none with a known acceleration engine")
+    hardware = reply["hardware"]
+    if hardware["variants"] or hardware["loaded"]:
+        lines += _field("hardware", _hardware(hardware))
     lines += _field("features", " ".join(reply["build_options"]) or "-")
     able = [name for name, have in reply["capabilities"].items() if have]
     lines += _field("can do", ", ".join(able) or "-")
     memory = reply["memory_per_flow"]
-    lines += _field("memory", f"{memory['ipv4']} B a flow, {memory['ipv6']} B with IPv6")
+    if memory["ipv4"] is not None:
+        lines += _field("memory", f"{memory['ipv4']} B a flow, {memory['ipv6']} B with IPv6")
     lines += _field("config", reply["config_file"])
     backends = reply["backends"]
     text = f"pid {reply['pid']}, Python {reply['python']}, bus {backends['bus']}"
-    lines += _field("daemon", f"{text}, UCI {backends['uci']}")
+    lines += _field(
+        "daemon", f"{text}, UCI {backends['uci']}, kernel {backends['kernel'] or 'nothing'}"
+    )
     lines += ["", "SETTINGS"]
     for name, value in reply["settings"].items():
         shown = ("no", "yes")[value] if isinstance(value, bool) else value
+        if value is None:
+            shown = "not there in this module"
         lines.append(f"  {clean(name):<18}{clean(shown) or '-'}")
     return lines
+
+
+def _hardware(hardware: Reply) -> str:
+    """The packages for hardware, and what their module has found."""
+    names = ", ".join(f"kmod-natflow-{name}" for name in hardware["variants"]) or "no package"
+    fits = "" if hardware["fits"] else " (not for this chip)"
+    if not hardware["loaded"]:
+        return f"{names}{fits}, its module is not loaded"
+    words = [
+        f"{names}{fits}",
+        f"profile {hardware['profile'] or 'none'}",
+        "a door" if hardware["door"] else "no door",
+        f"room for {hardware['capacity']} directions",
+        "counts" if hardware["counters"] else "does not count",
+        f"WED {hardware['wed_version']}" if hardware["wed_version"] else "no WED",
+        *hardware["build_options"],
+    ]
+    return ", ".join(words)
 
 
 def flows(reply: Reply) -> list[str]:
@@ -133,12 +191,28 @@ def flows(reply: Reply) -> list[str]:
             lines += [head + source, f"{'':{len(head) - 3}}-> {target}"]
         if row["reason"] != "none":
             lines.append(f"{'':11}why: {clean(row['reason'])}")
+        lines += [f"{'':11}{text}" for text in _in_hardware(row)]
     shown, total = len(reply["flows"]), reply["total"]
     if shown < total:
         first = reply["offset"] + 1
         lines.append(f"{first} to {first + shown - 1} of {total}, by {clean(reply['sort'])}")
     else:
         lines.append(f"{total} {'flow' if total == 1 else 'flows'}")
+    return lines
+
+
+def _in_hardware(row: Reply) -> list[str]:
+    """The way of a flow that the hardware has or refuses, and why not all of it."""
+    lines = []
+    if any(state != "none" for state in row["hw_state"]):
+        lines.append(f"path: {', '.join(map(clean, row['drawing']))}")
+    words = [
+        " ".join(filter(None, (reason, error)))
+        for reason, error in zip(row["hw_reason"], row["hw_error"], strict=True)
+        if reason not in USUAL
+    ]
+    if words:
+        lines.append(f"hardware: {', '.join(map(clean, dict.fromkeys(words)))}")
     return lines
 
 
@@ -167,14 +241,23 @@ def explain(reply: Reply) -> list[str]:
     lines = _field("state", f"{reply['state']}: {reply['summary']}")
     lines += _field("reason", f"{reply['reason']}: {reply['sentence']}")
     lines += _field("hint", reply["hint"])
+    if reply["exception"]:
+        lines += _field("exception", clean(reply["exception"]))
     for path in reply["path"]:
         lines += _field(path["direction"], path["text"])
         proved = f"proved {path['proved'] / 1000:.1f} s ago"
         lines += _field("", f"MTU {path['mtu']}, {proved}" if path["mtu"] else proved)
+        if path["drawing"]:
+            lines += _field("", path["drawing"])
+        lines += _direction(path["hardware"])
     row = reply.get("flow")
     if row:
-        fast, total = sum(row["bytes"]), sum(row["total_bytes"])
+        hard = sum(row["hw_bytes"])
+        fast, total = sum(row["bytes"]) + hard, sum(row["total_bytes"])
         text = f"{size(fast)} accelerated" + (f" of {size(total)}" if total else "")
+        if hard:
+            about = "about " if any(row["estimated"]) else ""
+            text += f", {about}{size(hard)} by the hardware"
         there, back = (spaced(rate * 8, "bit/s") for rate in row["rate"])
         lines += _field("traffic", text)
         lines += _field("rate", f"{there} there, {back} back")
@@ -184,9 +267,21 @@ def explain(reply: Reply) -> list[str]:
     return lines
 
 
+def _direction(hardware: Reply | None) -> list[str]:
+    """Why one direction is not in the hardware; nothing when it is, or when it is slow."""
+    if hardware is None or hardware["reason"] == "none":
+        return []
+    lines = wrapped(f"{hardware['reason']}: {hardware['sentence']}", f"{'':{LABEL}}hardware: ")
+    if hardware["error"]:
+        lines += wrapped(f"{hardware['error']}: {hardware['error_text']}", " " * (LABEL + 10))
+    return lines + wrapped(hardware["hint"], " " * (LABEL + 10))
+
+
 def flush(reply: Reply) -> list[str]:
     """How many flows went."""
     removed = reply["removed"]
+    if removed is None:
+        return ["All flows are to be forgotten; how many, this module does not tell."]
     return [
         f"Removed {removed} {'flow' if removed == 1 else 'flows'}, "
         f"{reply['accelerated']} of them accelerated. Their connections go on."

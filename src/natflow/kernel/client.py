@@ -10,22 +10,36 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
 from natflow.kernel import replies, uapi
 from natflow.kernel.codec import control_codec, family_codec
+from natflow.kernel.commits import CommitSocket
 from natflow.kernel.errors import KernelError, ModuleMissing, NoPermission
 from natflow.kernel.events import EventSocket
+from natflow.kernel.exceptions import Exemption
 from natflow.kernel.filters import Filter, FlowTuple, settings_attributes
 from natflow.kernel.namespace import Namespace
-from natflow.kernel.records import Client, Config, Explanation, Flow, Flushed, Stats
+from natflow.kernel.records import (
+    Client,
+    Config,
+    Explanation,
+    Flow,
+    Flushed,
+    Hardware,
+    HardwareDevice,
+    Stats,
+)
 from natflow.kernel.transport import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, Refusal, Transport
 
 GENL_ID_CTRL = 16
 CTRL_CMD_GETFAMILY = 3
 CTRL_VERSION = 2
+
+# The module compares the number of the ruleset with every packet, where the kernel shows it.
+RULESET_FEATURE = "ruleset-seq"
 
 # A dump that the kernel marks as inconsistent is read again, so often at the most.
 DUMP_PASSES = 3
@@ -37,8 +51,13 @@ class Kernel:
     """natflow.ko in the network namespace in which this object was made.
 
     It stays with that namespace when the thread goes to another one. ``connect`` opens a socket;
-    only tests give one.
+    only tests give one. What the attributes mean stands in ``interface.KernelModule``.
     """
+
+    backend = "netlink"
+    name = "natflow.ko"
+    tells = True
+    note = ""
 
     def __init__(self, connect: Callable[[], Transport] = Transport) -> None:
         self._open = connect
@@ -124,6 +143,40 @@ class Kernel:
         """Tell how the flow of a tuple (either direction) is forwarded, and why."""
         attrs: Attrs = [("tuple", {"attrs": flow.attributes()})]
         return replies.explanation(self._do("flow-explain", uapi.CMD_FLOW_EXPLAIN, attrs))
+
+    def hardware(self) -> Hardware:
+        """Tell whether there is hardware to hand flows to, and what it was given."""
+        return replies.hardware(self._do("hw-get", uapi.CMD_HW_GET, []))
+
+    def hardware_devices(self) -> Iterator[HardwareDevice]:
+        """Yield the devices of this namespace that may lead to the hardware."""
+        for reply in self._dump("hw-device-get", uapi.CMD_HW_DEVICE_GET, []):
+            yield from replies.hardware_devices(reply)
+
+    def reprove(self) -> None:
+        """Send the next packet of every flow through the firewall and the routes again."""
+        self._do("reprove", uapi.CMD_REPROVE, [])
+
+    def commits(self) -> CommitSocket | None:
+        """Return a socket that hears of new rules; None where the module sees them itself."""
+        if RULESET_FEATURE in self.config().features:
+            return None
+        with self._namespace.entered():
+            return CommitSocket()
+
+    def exceptions(self) -> tuple[Exemption, ...]:
+        """Return the exceptions in force, in their order."""
+        rules: list[Exemption] = []
+        for reply in self._dump("exception-get", uapi.CMD_EXCEPTION_GET, []):
+            # From the beginning again, when others took their place meanwhile.
+            del rules[replies.first(reply, "exception-index") :]
+            rules += replies.exceptions(reply)
+        return tuple(rules)
+
+    def set_exceptions(self, exceptions: Iterable[Exemption]) -> None:
+        """Replace all exceptions; they hold for running flows at once."""
+        rules = [("exception", {"attrs": rule.attributes()}) for rule in exceptions]
+        self._do("exception-set", uapi.CMD_EXCEPTION_SET, [("exceptions", {"attrs": rules})])
 
     def events(self, flows: bool = False) -> EventSocket:
         """Return a socket that hears of configuration and flushes, and of flows where asked for."""

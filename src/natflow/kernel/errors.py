@@ -13,6 +13,9 @@ class KernelError(Exception):
     words where it gave any, ``hint`` what to do about it (may be empty).
     """
 
+    #: Whether the same request may succeed later with nobody doing anything about it.
+    retry = True
+
     def __init__(self, number: int, message: str, hint: str = "") -> None:
         super().__init__(number, message)
         self.errno = number
@@ -44,6 +47,24 @@ class NoPermission(KernelError):
             f"{what}: not permitted",
             "CAP_NET_ADMIN is needed: run it as root.",
         )
+
+
+class NotAvailable(KernelError):
+    """The module that is driven cannot tell or do this at all."""
+
+    retry = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(errno.EOPNOTSUPP, message)
+
+
+class NotTaken(KernelError):
+    """The module has another value in force than the one it was given."""
+
+    retry = False
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(errno.EREMOTEIO, message, hint)
 
 
 class FilterError(ValueError):

@@ -83,7 +83,7 @@ TEXT: tuple[tuple[str, str], ...] = (
     ),
     (
         "The route leads through a tunnel, or attaches tunnel data to the packet.",
-        "Tunnels take the normal stack; the packets inside or outside may be accelerated elsewhere.",
+        "WireGuard, tun and PPP are handled; other tunnels take the normal stack.",
     ),
     (
         "The route is not an ordinary unicast one, or asks for a redirect.",
@@ -103,19 +103,19 @@ TEXT: tuple[tuple[str, str], ...] = (
     ),
     (
         "The kind of device is not handled by the fast path.",
-        "Ethernet, VLAN and bridge devices are handled; the others take the normal stack.",
+        "Ethernet, WiFi, VLAN, bridge, bond, macvlan, PPPoE, PPP, WireGuard, tun and modem devices are handled; the others take the normal stack.",
     ),
     (
-        "The egress is a PPP or PPPoE device.",
-        "PPPoE is not handled yet and takes the normal stack.",
+        "The egress is a PPPoE session on a kind of device that is not handled.",
+        "Sessions on Ethernet and VLAN devices are handled; the others take the normal stack.",
     ),
     (
-        "The packet or its path has more than one VLAN tag.",
-        "Double tagging is not handled yet and takes the normal stack.",
+        "The path has more VLAN tags and PPPoE headers than are handled.",
+        "Two of them together are handled; with more the connection takes the normal stack.",
     ),
     (
-        "A queueing discipline or tc filter on an upper device of the path must see the packets.",
-        "Move the shaper to the port to have both, or keep the flow on the normal stack.",
+        "A filter on a device above the port must see the packets that the device receives.",
+        "Move the tc or nftables ingress filter to the port to have both, or keep the flow on the normal stack.",
     ),
     (
         "The router itself sends or receives the packet.",
@@ -188,5 +188,77 @@ TEXT: tuple[tuple[str, str], ...] = (
     (
         "The checksum of the packet could not be handled.",
         "The normal stack decides about it.",
+    ),
+    (
+        "Hardware offload is switched off in this network namespace.",
+        "Switch it on: uci set natflow.main.hwnat=1, or the toggle in LuCI.",
+    ),
+    (
+        "The module that talks to the hardware (natflow_hwnat) is not loaded.",
+        "Install the package kmod-natflow-hwnat that fits this router's chip. On other hardware there is nothing to do.",
+    ),
+    (
+        "No device offers the kernel's door to the hardware (TC_SETUP_FT).",
+        "The Ethernet driver has no packet processing engine, or its door was patched out as on x-wrt kernels. Software goes on.",
+    ),
+    (
+        "The CPU has room for the flow, and software keeps latency lower.",
+        "To use the hardware at once: uci set natflow.main.hwnat_mode=always.",
+    ),
+    (
+        "The flow is too slow to be worth a place in the hardware.",
+        "Lower hw_min_rate to hand slower flows over.",
+    ),
+    (
+        "The hardware's table holds as many flows as it may.",
+        "The slowest flows leave it for faster ones. hw_max_flows bounds it.",
+    ),
+    (
+        "More flows than hw_rate_limit allows wait for the hardware; the fastest come first.",
+        "It is tried again with the next second.",
+    ),
+    (
+        "The driver of the hardware has refused the flow.",
+        "The error number tells why. It is tried again after a while.",
+    ),
+    (
+        "A queueing discipline, filter or program on the ports must see the packets, and the hardware would pass it by.",
+        "Remove the shaper or filter from the ports to use the hardware for it.",
+    ),
+    (
+        "The hardware does not translate IPv6 addresses.",
+        "Route IPv6 without translation, or leave such flows to software.",
+    ),
+    (
+        "The direction needs more tags, or other ones, than the hardware can put on.",
+        "The hardware knows at most two of 802.1Q and PPPoE together, and one beside a switch port's own tag.",
+    ),
+    (
+        "The direction leaves by a device that the hardware does not reach.",
+        "Only ports of the same chip, and WiFi behind WED, can be reached.",
+    ),
+    (
+        "The direction comes in by a device that is not connected to the hardware.",
+        "Only ports of the same chip, and WiFi behind WED, feed the hardware.",
+    ),
+    (
+        "The direction uses WED, which is switched off.",
+        "Switch it on: uci set natflow.main.hwnat_wed=1.",
+    ),
+    (
+        "This chip's WED carries traffic to WiFi only; what comes from WiFi stays on the CPU.",
+        "Nothing to do; the other direction is in the hardware.",
+    ),
+    (
+        "The hardware has failed lately and is left alone for some seconds.",
+        "It is tried again by itself. If it stays, look at the kernel log.",
+    ),
+    (
+        "The other direction cannot go to the hardware, and this module never hands over one alone.",
+        "The module was built with CONFIG_HWNAT_EXTDEV_DISABLED.",
+    ),
+    (
+        "The direction waits for a packet that the slow path lets through.",
+        "It ends with the next packets of the direction.",
     ),
 )

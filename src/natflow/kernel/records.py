@@ -26,6 +26,11 @@ def name_of(table: tuple[str, ...], code: int) -> str:
     return table[code] if code < len(table) else str(code)
 
 
+def names_of(table: tuple[str, ...], flags: int) -> tuple[str, ...]:
+    """Return the names of the flags that are set."""
+    return tuple(name for bit, name in enumerate(table) if flags & (1 << bit))
+
+
 def address_text(family: int, raw: bytes) -> str:
     """Return an address of a record as text; "" for a family that is neither IPv4 nor IPv6."""
     if family == AF_INET:
@@ -151,9 +156,7 @@ class Flow:
     @property
     def flags(self) -> tuple[str, ...]:
         """Names of uapi.FLOW_FLAGS that are set."""
-        return tuple(
-            name for bit, name in enumerate(uapi.FLOW_FLAGS) if self.raw.flags & (1 << bit)
-        )
+        return names_of(uapi.FLOW_FLAGS, self.raw.flags)
 
     @property
     def bytes(self) -> Pair:
@@ -228,6 +231,45 @@ class Flow:
     def tcp_state(self) -> int:
         """Conntrack's TCP state (enum tcp_conntrack); 0 for UDP."""
         return self.raw.tcp_state
+
+    @property
+    def hw_state(self) -> tuple[str, str]:
+        """How far each direction is in the hardware: two of uapi.HW_STATES."""
+        return (
+            name_of(uapi.HW_STATES, self.raw.hw_state_0),
+            name_of(uapi.HW_STATES, self.raw.hw_state_1),
+        )
+
+    @property
+    def hw_flags(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Names of uapi.HW_FLAGS that are set for each direction."""
+        return (
+            names_of(uapi.HW_FLAGS, self.raw.hw_flags_0),
+            names_of(uapi.HW_FLAGS, self.raw.hw_flags_1),
+        )
+
+    @property
+    def hw_reason(self) -> tuple[str, str]:
+        """Why each direction is not in the hardware; two of uapi.REASONS, "none" when it is."""
+        return (
+            name_of(uapi.REASONS, self.raw.hw_reason_0),
+            name_of(uapi.REASONS, self.raw.hw_reason_1),
+        )
+
+    @property
+    def hw_errno(self) -> Pair:
+        """Error number of the driver's last refusal; 0 when there was none."""
+        return self.raw.hw_errno_0, self.raw.hw_errno_1
+
+    @property
+    def hw_bytes(self) -> Pair:
+        """Bytes the hardware forwarded; not part of ``bytes``."""
+        return self.raw.hw_bytes_0, self.raw.hw_bytes_1
+
+    @property
+    def hw_packets(self) -> Pair:
+        """Packets the hardware forwarded; not part of ``packets``."""
+        return self.raw.hw_packets_0, self.raw.hw_packets_1
 
 
 class Client:
@@ -330,13 +372,58 @@ class Counter(NamedTuple):
 
 
 class Stats(NamedTuple):
-    """Counters of the network namespace; every known name is a key, also where it is 0."""
+    """Counters of the network namespace; every known name is a key, also where it is 0.
+
+    ``filter_ifindex`` is the device whose filter kept a flow slow last, ``shaper_ifindex`` one
+    whose queueing discipline gets accelerated packets, each 0 for none.
+    """
 
     uptime_ms: int
     engines: dict[str, Counter]
     states: dict[str, int]
     reason_packets: dict[str, int]
     reason_flows: dict[str, int]
+    filter_ifindex: int = 0
+    shaper_ifindex: int = 0
+
+
+class Hardware(NamedTuple):
+    """The hardware of the machine and what it was given; directions of flows are counted.
+
+    ``reason`` is why nothing of this namespace goes there, "none" when something can. Without
+    ``client`` (natflow_hwnat.ko) the rest is empty. ``busy`` is in per mille of one CPU's time,
+    ``errors`` counts the driver's refusals by error number.
+    """
+
+    client: bool
+    reason: str
+    profile: str
+    features: tuple[str, ...]
+    door: bool
+    counters: bool
+    wed_version: int
+    capacity: int
+    installed: int
+    bound: int
+    installs: int
+    destroys: int
+    failures: int
+    errors: dict[int, int]
+    tokens: int
+    backoff_ms: int
+    busy: int
+
+
+class HardwareDevice(NamedTuple):
+    """A device that may lead to the hardware; ``door`` is the ifindex that takes its rules, or 0.
+
+    ``errno`` tells why the door did not open, ``installed`` counts directions of flows.
+    """
+
+    ifindex: int
+    door: int
+    errno: int
+    installed: int
 
 
 class Flushed(NamedTuple):
@@ -357,16 +444,25 @@ class Path(NamedTuple):
     mac: str
     mtu: int
     proved_ms: int
+    inner_vlan: int | None = None
+    pppoe: int | None = None
+    kind: str = "ethernet"
+    conduit_ifindex: int = 0
+    shaper_ifindex: int = 0
 
 
 class Explanation(NamedTuple):
-    """How the flow of a tuple is forwarded, and why; ``flow`` is None when it is not learned."""
+    """How the flow of a tuple is forwarded, and why; ``flow`` is None when it is not learned.
+
+    ``exception`` is the number of the exception that keeps it slow, from 0.
+    """
 
     state: str
     reason: str
     tracked: bool
     flow: Flow | None
     paths: tuple[Path, ...]
+    exception: int | None = None
 
 
 class Event(NamedTuple):

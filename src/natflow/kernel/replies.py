@@ -13,6 +13,7 @@ from typing import Any
 
 from natflow.kernel import uapi
 from natflow.kernel.errors import KernelError
+from natflow.kernel.exceptions import Exemption
 from natflow.kernel.records import (
     Client,
     Config,
@@ -21,6 +22,8 @@ from natflow.kernel.records import (
     Explanation,
     Flow,
     Flushed,
+    Hardware,
+    HardwareDevice,
     Path,
     Stats,
     iter_records,
@@ -90,6 +93,8 @@ def stats(reply: Reply) -> Stats:
         states=_counts(reply, "state-flows", "I", uapi.STATES),
         reason_packets=_counts(reply, "reason-packets", "Q", uapi.REASONS),
         reason_flows=_counts(reply, "reason-flows", "I", uapi.REASONS),
+        filter_ifindex=first(reply, "filter-ifindex", 0),
+        shaper_ifindex=first(reply, "shaper-ifindex", 0),
     )
 
 
@@ -130,6 +135,11 @@ def _path(nest: Reply) -> Path:
         mac=mac_text(first(nest, "mac", b"")),
         mtu=first(nest, "mtu"),
         proved_ms=first(nest, "proved"),
+        inner_vlan=first(nest, "inner-vlan", None),
+        pppoe=first(nest, "pppoe", None),
+        kind=name_of(uapi.EGRESS_KINDS, first(nest, "kind")),
+        conduit_ifindex=first(nest, "conduit"),
+        shaper_ifindex=first(nest, "shaper"),
     )
 
 
@@ -141,7 +151,49 @@ def explanation(reply: Reply) -> Explanation:
         tracked=bool(first(reply, "tracked")),
         flow=next(flows(reply), None),
         paths=tuple(_path(nest) for nest in reply.get("path", [])),
+        exception=first(reply, "exception-index", None),
     )
+
+
+def exceptions(reply: Reply) -> Iterator[Exemption]:
+    """Yield the exceptions of a message."""
+    for rule in first(reply, "exceptions", {}).get("exception", []):
+        yield Exemption.of(rule)
+
+
+def hardware(reply: Reply) -> Hardware:
+    """Return the answer of hw-get."""
+    nest = first(reply, "hw", {})
+    return Hardware(
+        client=bool(first(nest, "client")),
+        reason=name_of(uapi.REASONS, first(nest, "reason")),
+        profile=first(nest, "profile", ""),
+        features=tuple(first(nest, "features", "").split()),
+        door=bool(first(nest, "door")),
+        counters=bool(first(nest, "counters")),
+        wed_version=first(nest, "wed-version"),
+        capacity=first(nest, "capacity"),
+        installed=first(nest, "installed"),
+        bound=first(nest, "bound"),
+        installs=first(nest, "installs"),
+        destroys=first(nest, "destroys"),
+        failures=first(nest, "failures"),
+        errors={first(error, "errno"): first(error, "count") for error in nest.get("errors", [])},
+        tokens=first(nest, "tokens"),
+        backoff_ms=first(nest, "backoff"),
+        busy=first(nest, "busy"),
+    )
+
+
+def hardware_devices(reply: Reply) -> Iterator[HardwareDevice]:
+    """Yield the devices of a message of hw-device-get."""
+    for nest in reply.get("hw-device", []):
+        yield HardwareDevice(
+            ifindex=first(nest, "ifindex"),
+            door=first(nest, "door"),
+            errno=first(nest, "errno"),
+            installed=first(nest, "installed"),
+        )
 
 
 def event(reply: Reply) -> Event:

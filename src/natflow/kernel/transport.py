@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A netlink socket: sends a request, hands out the messages that answer it.
 
-Protocol: RFC 3549 and include/uapi/linux/netlink.h. Only the generic netlink bus is spoken.
+Protocol: RFC 3549 and include/uapi/linux/netlink.h.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ NLM_F_CAPPED = 0x100
 NLM_F_ACK_TLVS = 0x200
 NLM_F_DUMP = 0x300
 
+NETLINK_NETFILTER = 12
 NETLINK_GENERIC = 16
 SOL_NETLINK = 270
 NETLINK_ADD_MEMBERSHIP = 1
@@ -59,12 +60,10 @@ class Refusal(Exception):
         self.missing = missing
 
 
-def open_socket() -> socket.socket:
-    """Return a generic netlink socket, bound, with extended acks and strict checks."""
+def open_socket(bus: int = NETLINK_GENERIC) -> socket.socket:
+    """Return a netlink socket, bound, with extended acks and strict checks."""
     try:
-        sock = socket.socket(
-            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_GENERIC
-        )
+        sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, bus)
     except OSError as error:
         number = error.errno or errno.EIO
         raise KernelError(number, f"no netlink socket: {os.strerror(number)}") from error

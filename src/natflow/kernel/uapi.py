@@ -11,6 +11,8 @@ GROUPS = ("events", "flows")
 
 # Prefixes in one filter at the most.
 PREFIXES_MAX = 256
+# Exceptions of a namespace at the most.
+EXCEPTIONS_MAX = 256
 # Stands in a record for "no VLAN tag".
 VLAN_NONE = 65535
 
@@ -22,6 +24,11 @@ CMD_FLOW_FLUSH = 5
 CMD_FLOW_EXPLAIN = 6
 CMD_CLIENT_GET = 7
 CMD_EVENT = 8
+CMD_HW_GET = 9
+CMD_HW_DEVICE_GET = 10
+CMD_REPROVE = 11
+CMD_EXCEPTION_SET = 12
+CMD_EXCEPTION_GET = 13
 
 # How the packets of a flow are forwarded now. (names by number)
 STATES = (
@@ -40,6 +47,14 @@ ENGINES = (
     "hardware",
 )
 
+# What a way out ends in. (names by number)
+EGRESS_KINDS = (
+    "ethernet",
+    "dsa",
+    "wdma",
+    "l3",
+)
+
 # What an event message tells. (names by number)
 EVENTS = (
     "config",
@@ -56,6 +71,27 @@ FLOW_FLAGS = (
     "symmetric",
     "proved-original",
     "proved-reply",
+)
+
+# Which flows are handed to the hardware. (names by number)
+HW_MODES = (
+    "auto",
+    "always",
+)
+
+# How far one direction of a flow is in the hardware. (names by number)
+HW_STATES = (
+    "none",
+    "pending",
+    "bound",
+    "refused",
+)
+
+# Properties of one direction of a flow in the hardware. (names by bit)
+HW_FLAGS = (
+    "wed",
+    "wed-rx",
+    "estimated",
 )
 
 # Why a packet or a flow is not accelerated. The codes never change their meaning. (names by number)
@@ -106,6 +142,24 @@ REASONS = (
     "no-memory",
     "lro",
     "checksum",
+    "hw-off",
+    "hw-no-client",
+    "hw-no-door",
+    "hw-cpu",
+    "hw-rate",
+    "hw-full",
+    "hw-limit",
+    "hw-refused",
+    "hw-qdisc",
+    "hw-ipv6-nat",
+    "hw-tags",
+    "hw-egress",
+    "hw-ingress",
+    "hw-wed-off",
+    "hw-wed-rx",
+    "hw-backoff",
+    "hw-half",
+    "hw-unproved",
 )
 
 # Settings: name, least value, greatest value; the order is that of the attributes.
@@ -119,6 +173,12 @@ SETTINGS = {
     "learn_rate": (1, 1000000),
     "exclude_mark": (0, 4294967295),
     "exclude_mask": (0, 4294967295),
+    "hwnat": (0, 1),
+    "hwnat_mode": (0, 1),
+    "hwnat_wed": (0, 1),
+    "hw_min_rate": (0, 4294967295),
+    "hw_rate_limit": (1, 1000),
+    "hw_max_flows": (0, 65536),
 }
 
 # Attribute sets: (name, type, set nested in it) of the attributes from number 1.
@@ -133,6 +193,12 @@ ATTRS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("learn-rate", "u32", ""),
         ("exclude-mark", "u32", ""),
         ("exclude-mask", "u32", ""),
+        ("hwnat", "u8", ""),
+        ("hwnat-mode", "u8", ""),
+        ("hwnat-wed", "u8", ""),
+        ("hw-min-rate", "u32", ""),
+        ("hw-rate-limit", "u32", ""),
+        ("hw-max-flows", "u32", ""),
     ),
     "engine-stats": (
         ("engine", "u32", ""),
@@ -176,7 +242,54 @@ ATTRS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("mac", "binary", ""),
         ("mtu", "u32", ""),
         ("proved", "u32", ""),
+        ("inner-vlan", "u16", ""),
+        ("pppoe", "u16", ""),
+        ("kind", "u8", ""),
+        ("conduit", "u32", ""),
+        ("shaper", "u32", ""),
     ),
+    "hw-error": (
+        ("errno", "u32", ""),
+        ("count", "u32", ""),
+    ),
+    "hw": (
+        ("client", "u8", ""),
+        ("reason", "u16", ""),
+        ("profile", "string", ""),
+        ("features", "string", ""),
+        ("door", "u8", ""),
+        ("counters", "u8", ""),
+        ("wed-version", "u8", ""),
+        ("capacity", "u32", ""),
+        ("installed", "u32", ""),
+        ("bound", "u32", ""),
+        ("installs", "u64", ""),
+        ("destroys", "u64", ""),
+        ("failures", "u64", ""),
+        ("errors", "nest", "hw-error"),
+        ("tokens", "u32", ""),
+        ("backoff", "u32", ""),
+        ("busy", "u32", ""),
+        ("pad", "pad", ""),
+    ),
+    "hw-device": (
+        ("ifindex", "u32", ""),
+        ("door", "u32", ""),
+        ("errno", "u32", ""),
+        ("installed", "u32", ""),
+    ),
+    "exception": (
+        ("src", "nest", "prefix"),
+        ("dst", "nest", "prefix"),
+        ("l4proto", "u8", ""),
+        ("port-min", "be16", ""),
+        ("port-max", "be16", ""),
+        ("device", "string", ""),
+        ("mac", "binary", ""),
+        ("mark", "u32", ""),
+        ("mark-mask", "u32", ""),
+    ),
+    "exceptions": (("exception", "nest", "exception"),),
     "main": (
         ("config", "nest", "config"),
         ("version", "string", ""),
@@ -201,12 +314,18 @@ ATTRS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("event", "u32", ""),
         ("tracked", "u8", ""),
         ("pad", "pad", ""),
+        ("hw", "nest", "hw"),
+        ("hw-device", "nest", "hw-device"),
+        ("exceptions", "nest", "exceptions"),
+        ("exception-index", "u32", ""),
+        ("filter-ifindex", "u32", ""),
+        ("shaper-ifindex", "u32", ""),
     ),
 }
 
 # struct format of a record, without alignment; its size in bytes
-FLOW_RECORD_FORMAT = "=QQQQQQQQQ16s16s16s16sHHHHIIIIIIIIIIIHHH12sBBBB6x"
-FLOW_RECORD_SIZE = 216
+FLOW_RECORD_FORMAT = "=QQQQQQQQQ16s16s16s16sHHHHIIIIIIIIIIIHHH12sBBBBBBBB2xHHHHQQQQ"
+FLOW_RECORD_SIZE = 256
 
 
 class FlowRecord(NamedTuple):
@@ -248,6 +367,18 @@ class FlowRecord(NamedTuple):
     l4proto: int
     state: int
     tcp_state: int
+    hw_state_0: int
+    hw_state_1: int
+    hw_flags_0: int
+    hw_flags_1: int
+    hw_reason_0: int
+    hw_reason_1: int
+    hw_errno_0: int
+    hw_errno_1: int
+    hw_bytes_0: int
+    hw_bytes_1: int
+    hw_packets_0: int
+    hw_packets_1: int
 
 
 # struct format of a record, without alignment; its size in bytes

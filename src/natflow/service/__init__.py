@@ -13,12 +13,19 @@ import time
 from natflow import host
 from natflow.bus import SESSION_ARGUMENT, STRING, TABLE, BusError, Method, Status
 from natflow.control import SettingsError
-from natflow.kernel.errors import FilterError, KernelError, ModuleMissing, NoPermission
+from natflow.kernel.errors import (
+    FilterError,
+    KernelError,
+    ModuleMissing,
+    NoPermission,
+    NotAvailable,
+)
 from natflow.kernel.filters import Filter
 from natflow.service.clients import clients
 from natflow.service.explain import explain
 from natflow.service.flows import query, top
-from natflow.service.status import info, look, state, status
+from natflow.service.hardware import Hardware
+from natflow.service.status import info, look, settings, state, status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,16 +46,18 @@ CONFLICT_IDLE_SECONDS = 300.0  # and the daemon by itself
 
 
 class Service:
-    """Answers the methods and sends the events."""
+    """Answers the methods and sends the events; ``root`` is where the router's files are."""
 
-    def __init__(self, control: Control, bus: Bus, bus_name: str) -> None:
+    def __init__(self, control: Control, bus: Bus, bus_name: str, root: str = "/") -> None:
         self.control = control
         self.bus = bus
+        self.hardware = Hardware(root)
         self._bus_name = bus_name
         self._started = time.monotonic()
         self._conflicts: list[host.Conflict] = []
         self._conflicts_at = 0.0
         self._conflicts_read = False
+        self._conflicts_foreign = False
         self._state = ""
 
     def serve(self) -> None:
@@ -78,13 +87,15 @@ class Service:
 
     def status(self) -> Reply:
         """Everything at a glance."""
-        reply = status(self.control, self.conflicts(CONFLICT_SECONDS), self._running())
+        reply = status(
+            self.control, self.hardware, self.conflicts(CONFLICT_SECONDS), self._running()
+        )
         self._announce(reply["state"], reply["message"])
         return reply
 
     def info(self) -> Reply:
         """What does not change while it runs."""
-        return info(self.control, self._bus_name)
+        return info(self.control, self.hardware, self._bus_name)
 
     def flows(self) -> Reply:
         """The fastest flows."""
@@ -100,11 +111,13 @@ class Service:
 
     def explain(self, table: Reply) -> Reply:
         """Why a flow is forwarded as it is."""
-        return explain(self.control.kernel(), table)
+        return explain(self.control.kernel(), table, self.control.settings.exceptions)
 
     def flush(self, table: Reply) -> Reply:
         """Remove the flows that match a filter, all with an empty one."""
         flushed = self.control.kernel().flush(Filter.parse(table))
+        if flushed is None:
+            return {"removed": None, "accelerated": None, "slow": None}
         return {
             "removed": flushed.removed,
             "accelerated": flushed.accelerated,
@@ -115,15 +128,17 @@ class Service:
         """Change options until the next reload."""
         changed = self.control.set(options)
         self.update()
-        return {"changed": changed, "settings": self.control.settings.reply()}
+        return {"changed": changed, "settings": settings(self.control, look(self.control))}
 
     def conflicts(self, age: float = 0.0) -> list[host.Conflict]:
         """Who else accelerates, asked anew when the last answer is older than so many seconds."""
         now = time.monotonic()
-        if not self._conflicts_read or now - self._conflicts_at >= age:
+        fresh = self._conflicts_read and self._conflicts_foreign == self.control.foreign
+        if not fresh or now - self._conflicts_at >= age:
             before = {conflict["code"] for conflict in self._conflicts}
-            self._conflicts = host.conflicts(self.control.uci)
+            self._conflicts = host.conflicts(self.control.uci, self.control.foreign)
             self._conflicts_at = time.monotonic()
+            self._conflicts_foreign = self.control.foreign
             self._conflicts_read = True
             if before != {conflict["code"] for conflict in self._conflicts}:
                 self.bus.send("natflow.conflict", {"conflicts": self._conflicts})
@@ -144,15 +159,22 @@ class Service:
         elif event.kind in ("config", "lost"):
             self.update()
 
+    def configure(self) -> None:
+        """Read the configuration: the module gets it at once, the WiFi driver with a boot."""
+        self.control.reload()
+        if not self.control.errors:
+            self.hardware.wed.apply(self.control.settings.hwnat_wed)
+
     def reload(self) -> None:
         """Read the configuration again, and who else accelerates."""
-        self.control.reload()
+        self.configure()
         self.conflicts()
         self.update()
 
     def tick(self) -> None:
         """Look at the module and, from time to time, at the others."""
         before = self._conflicts
+        self.hardware.wed.tick()
         if self.control.tick() or self.conflicts(CONFLICT_IDLE_SECONDS) != before:
             self.update()
 
@@ -177,19 +199,22 @@ def _handler(
     """
 
     def handle(args: dict[str, Any]) -> Reply:
+        unavailable = {}
         try:
             return answer(args[argument]) if argument else answer()
         except (FilterError, SettingsError) as error:
             status_code, text = Status.INVALID_ARGUMENT, str(error)
         except KernelError as error:
             status_code = Status.SYSTEM_ERROR
-            if isinstance(error, ModuleMissing):
+            if isinstance(error, (ModuleMissing, NotAvailable)):
                 status_code = Status.NOT_SUPPORTED
+                if isinstance(error, NotAvailable):
+                    unavailable = {"unavailable": True}
             elif isinstance(error, NoPermission):
                 status_code = Status.PERMISSION_DENIED
             text = f"{error}. {error.hint}".rstrip(" ") if error.hint else str(error)
         if luci:
-            return {"error": text}
+            return {"error": text, **unavailable}
         raise BusError(status_code, text)
 
     return handle

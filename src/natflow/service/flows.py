@@ -15,13 +15,15 @@ from natflow.kernel.filters import Filter, number
 from natflow.kernel.records import name_of
 from natflow.kernel.uapi import STATES
 from natflow.service.devices import Devices
+from natflow.service.hardware import error_name
+from natflow.service.paths import drawing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-    from natflow.kernel.client import Kernel
+    from natflow.kernel.interface import KernelModule
     from natflow.kernel.records import Flow
 
 TOP = 50  # rows of the method flows
@@ -31,8 +33,8 @@ OFFSET_MAX = 10000  # bounds what is held in memory while sorting
 
 SORTS: dict[str, Callable[[Flow], Any]] = {
     "rate": lambda flow: flow.raw.rate_0 + flow.raw.rate_1,
-    "bytes": lambda flow: flow.raw.bytes_0 + flow.raw.bytes_1,
-    "packets": lambda flow: flow.raw.packets_0 + flow.raw.packets_1,
+    "bytes": lambda flow: sum(flow.bytes) + sum(flow.hw_bytes),
+    "packets": lambda flow: sum(flow.packets) + sum(flow.hw_packets),
     "total_bytes": lambda flow: flow.raw.ct_bytes_0 + flow.raw.ct_bytes_1,
     "age": lambda flow: flow.raw.age,
     "idle": lambda flow: flow.raw.idle,
@@ -67,6 +69,13 @@ def row(flow: Flow, device: Devices) -> dict[str, Any]:
         "total_bytes": list(flow.ct_bytes),
         "total_packets": list(flow.ct_packets),
         "rate": list(flow.rate),
+        "hw_state": list(flow.hw_state),
+        "hw_reason": list(flow.hw_reason),
+        "hw_error": [error_name(code) for code in flow.hw_errno],
+        "hw_bytes": list(flow.hw_bytes),
+        "hw_packets": list(flow.hw_packets),
+        "estimated": ["estimated" in flags for flags in flow.hw_flags],
+        "drawing": [drawing(flow, device.kind, index) for index in (0, 1)],
         "in": [device(index) for index in flow.in_ifindex],
         "out": [device(index) for index in flow.out_ifindex],
         "vlan": list(flow.vlan),
@@ -78,12 +87,12 @@ def row(flow: Flow, device: Devices) -> dict[str, Any]:
     }
 
 
-def top(kernel: Kernel) -> dict[str, Any]:
+def top(kernel: KernelModule) -> dict[str, Any]:
     """The flows with the highest rate now."""
     return page(kernel, Filter(), 0, TOP, "rate", "desc")
 
 
-def query(kernel: Kernel, table: Mapping[str, Any]) -> dict[str, Any]:
+def query(kernel: KernelModule, table: Mapping[str, Any]) -> dict[str, Any]:
     """The flows that match, one page of them. FilterError says which key is wrong."""
     keys = dict(table)
     offset = number("offset", keys.pop("offset", 0), OFFSET_MAX)
@@ -98,7 +107,7 @@ def query(kernel: Kernel, table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def page(
-    kernel: Kernel, selected: Filter, offset: int, limit: int, sort: str, order: str
+    kernel: KernelModule, selected: Filter, offset: int, limit: int, sort: str, order: str
 ) -> dict[str, Any]:
     """Rows offset to offset+limit, and the totals of all flows that match."""
     states = [0] * 256  # by number
@@ -110,8 +119,8 @@ def page(
         for flow in kernel.flows(selected):
             raw = flow.raw
             count += 1
-            moved += raw.bytes_0 + raw.bytes_1
-            packets += raw.packets_0 + raw.packets_1
+            moved += raw.bytes_0 + raw.bytes_1 + raw.hw_bytes_0 + raw.hw_bytes_1
+            packets += raw.packets_0 + raw.packets_1 + raw.hw_packets_0 + raw.hw_packets_1
             rate += raw.rate_0 + raw.rate_1
             states[raw.state] += 1
             yield flow

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-
+from natflow.files import replace
 from natflow.uci.model import Section, UciError
 from natflow.uci.parse import NAME, TYPE
 
@@ -59,32 +57,8 @@ def store(path: str, text: str) -> None:
 
     UciError when it cannot be written (disk full, read-only); the old file is then untouched.
     """
-    temporary = f"{path}.{os.getpid()}.new"
     try:
-        data = text.encode()
-        mode = 0o600
-        with contextlib.suppress(FileNotFoundError):
-            mode = os.stat(path).st_mode & 0o777
-        handle = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, mode
-        )
-        try:
-            while data:
-                data = data[os.write(handle, data) :]
-            os.fchmod(handle, mode)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        os.rename(temporary, path)
-        directory = os.open(
-            os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-        )
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        replace(path, text)
     except (OSError, UnicodeEncodeError) as error:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UciError(path, 0, f"cannot be written: {reason}") from None

@@ -19,6 +19,7 @@ from unit.cli.worlds import WORLDS
 from natflow import cli, host
 from natflow.kernel import reason_text
 from natflow.kernel.uapi import REASONS
+from natflow.service.devices import Devices
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.txt"))
 
@@ -43,9 +44,10 @@ class Wire:
 @pytest.fixture(autouse=True)
 def quiet_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     nowhere = str(tmp_path / "nowhere")
-    for name in ("MODULES", "CONTROL", "LEASES", "COMPATIBLE"):
+    for name in ("MODULES", "CONTROL", "LEASES"):
         monkeypatch.setattr(host, name, nowhere)
     monkeypatch.setattr(host, "NFT", (nowhere,))
+    monkeypatch.setattr(Devices, "kind", lambda self, ifindex: "port")
     # The sentences of the reasons may be improved without a look at these files.
     texts = tuple(
         (f"The sentence of {name}, which goes on for some time.", f"The hint of {name}.")

@@ -6,11 +6,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from unit.hardware.router import Router
 from unit.kernel.fake import FakeKernel, client, flow
 from unit.service.bench import OFF, ON, Bench
+from unit.service.xbench import XBench
 
 from natflow import host
-from natflow.kernel.records import Counter
+from natflow.kernel import uapi
+from natflow.kernel.records import Counter, Hardware
 from natflow.kernel.records import Path as KernelPath
 
 
@@ -94,6 +97,80 @@ def busy(directory: Path) -> Bench:
     return Bench(directory, ON, kernel)
 
 
+def hardware(directory: Path) -> Bench:
+    """An MT7981 whose engine has some of the flows; WED runs on trial."""
+    router = Router(directory / "root", "mt7981")
+    wed = 1 << uapi.HW_FLAGS.index("wed")
+    wed_rx = 1 << uapi.HW_FLAGS.index("wed-rx")
+    kernel = FakeKernel(
+        [
+            flow(
+                sport=1,
+                state="hardware",
+                rate=(1, 90_000_000),
+                bytes=(100, 2000),
+                ct_bytes=(1_000_100, 3_000_002_000),
+                hw_state=("bound", "bound"),
+                hw_bytes=(1_000_000, 3_000_000_000),
+                id=1,
+            ),
+            flow(
+                sport=2,
+                state="wed",
+                rate=(1, 80_000_000),
+                hw_state=("bound", "bound"),
+                hw_flags=(wed_rx, wed),
+                id=2,
+            ),
+            flow(
+                sport=3,
+                state="wed",
+                rate=(1, 70_000_000),
+                hw_state=("none", "bound"),
+                hw_flags=(wed_rx, wed),
+                hw_reason=("hw-wed-rx", "none"),
+                id=3,
+            ),
+            flow(
+                sport=4,
+                rate=(1, 60_000_000),
+                hw_state=("refused", "refused"),
+                hw_reason=("hw-refused", "hw-refused"),
+                hw_errno=(95, 95),
+                id=4,
+            ),
+            flow(sport=5, rate=(1, 50_000), hw_reason=("hw-rate", "hw-rate"), id=5),
+        ]
+    )
+    kernel.hw = Hardware(
+        client=True,
+        reason="none",
+        profile="mt7981",
+        features=("vlan-hash",),
+        door=True,
+        counters=True,
+        wed_version=2,
+        capacity=12288,
+        installed=6,
+        bound=5,
+        installs=60,
+        destroys=54,
+        failures=2,
+        errors={95: 2},
+        tokens=200,
+        backoff_ms=0,
+        busy=900,
+    )
+    kernel.paths = (
+        KernelPath("original", 1, 1, 999_999, None, "02:00:00:00:00:02", 1500, 400),
+        KernelPath("reply", 999_999, 1, 1, None, "02:00:00:00:00:01", 1500, 1800),
+    )
+    config = ON + "\toption hwnat_wed '1'\n"
+    Bench(directory, config, kernel)
+    router.boot()
+    return Bench(directory, config, kernel)
+
+
 def empty(directory: Path) -> Bench:
     return Bench(directory, OFF, FakeKernel(features=()))
 
@@ -116,9 +193,16 @@ def broken(directory: Path) -> Bench:
     return bench
 
 
+def foreign(directory: Path) -> Bench:
+    """x-wrt's module, with an option that it does not have."""
+    return XBench(directory, ON + "\toption max_flows '100'\n")
+
+
 WORLDS: dict[str, Callable[[Path], Bench]] = {
     "busy": busy,
+    "hardware": hardware,
     "empty": empty,
     "missing": missing,
     "broken": broken,
+    "foreign": foreign,
 }

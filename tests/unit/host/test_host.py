@@ -33,7 +33,6 @@ def empty_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(host, "MODULES", str(tmp_path / "modules"))
     monkeypatch.setattr(host, "CONTROL", str(tmp_path / "natflow_ctl"))
     monkeypatch.setattr(host, "LEASES", str(tmp_path / "leases"))
-    monkeypatch.setattr(host, "COMPATIBLE", str(tmp_path / "compatible"))
     monkeypatch.setattr(host, "NFT", (str(tmp_path / "nft"), "-j", "list", "flowtables"))
     return tmp_path
 
@@ -161,12 +160,14 @@ def test_output_leaves_no_descriptor_and_no_zombie(tmp_path: Path) -> None:
 def test_modules_of_others(tmp_path: Path) -> None:
     for module in ("shortcut_fe", "mtkhnat", "nf_conntrack"):
         (tmp_path / "modules" / module).mkdir(parents=True)
-    (tmp_path / "natflow_ctl").touch()
-    assert codes(host.conflicts(uci(tmp_path))) == [
-        "module-shortcut-fe",
-        "module-mtkhnat",
-        "other-natflow",
-    ]
+    modules = ["module-shortcut-fe", "module-mtkhnat"]
+    control = tmp_path / "natflow_ctl"
+    control.touch()
+    assert codes(host.conflicts(uci(tmp_path))) == modules, "echo leaves a plain file"
+    control.unlink()
+    control.symlink_to("/dev/null")
+    assert codes(host.conflicts(uci(tmp_path))) == [*modules, "other-natflow"]
+    assert codes(host.conflicts(uci(tmp_path), foreign=True)) == modules
 
 
 def test_names(tmp_path: Path) -> None:
@@ -190,22 +191,3 @@ def test_names(tmp_path: Path) -> None:
 
 def test_no_leases() -> None:
     assert host.names() == {}
-
-
-@pytest.mark.parametrize(
-    ("compatible", "expected"),
-    [
-        (b"xiaomi,mi-router-3g\0mediatek,mt7621-soc\0", "mt7621"),
-        (b"xiaomi,ax3000t\0mediatek,mt7981\0", "mt7981"),
-        (b"some,ax6000\0mediatek,mt7986a\0", "mt7986"),
-        (b"mediatek,mt7620a-soc\0", ""),
-        (b"", ""),
-    ],
-)
-def test_engine(compatible: bytes, expected: str, tmp_path: Path) -> None:
-    (tmp_path / "compatible").write_bytes(compatible)
-    assert host.engine() == expected
-
-
-def test_no_device_tree() -> None:
-    assert host.engine() == ""

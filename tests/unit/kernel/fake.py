@@ -14,7 +14,9 @@ from itertools import count
 from socket import AF_INET, AF_INET6, htons, inet_pton
 
 from natflow.kernel import uapi
+from natflow.kernel.client import Kernel
 from natflow.kernel.errors import KernelError, ModuleMissing
+from natflow.kernel.exceptions import Exemption
 from natflow.kernel.filters import Filter, FlowTuple, settings_attributes
 from natflow.kernel.records import (
     Client,
@@ -24,6 +26,8 @@ from natflow.kernel.records import (
     Explanation,
     Flow,
     Flushed,
+    Hardware,
+    HardwareDevice,
     Pair,
     Path,
     Stats,
@@ -73,6 +77,12 @@ def flow(
     vlan: Pair = (uapi.VLAN_NONE, uapi.VLAN_NONE),
     mac: tuple[str, str] = ("02:00:00:00:00:02", "02:00:00:00:00:01"),
     tcp_state: int = 3,
+    hw_state: tuple[str, str] = ("none", "none"),
+    hw_flags: Pair = (0, 0),
+    hw_reason: tuple[str, str] = ("none", "none"),
+    hw_errno: Pair = (0, 0),
+    hw_bytes: Pair = (0, 0),
+    hw_packets: Pair = (0, 0),
     id: int | None = None,
 ) -> Flow:
     """Return a flow whose source is translated to ``nat`` ("" for a flow without translation)."""
@@ -118,6 +128,18 @@ def flow(
             l4proto={"tcp": 6, "udp": 17}[proto],
             state=uapi.STATES.index(state),
             tcp_state=tcp_state if proto == "tcp" else 0,
+            hw_state_0=uapi.HW_STATES.index(hw_state[0]),
+            hw_state_1=uapi.HW_STATES.index(hw_state[1]),
+            hw_flags_0=hw_flags[0],
+            hw_flags_1=hw_flags[1],
+            hw_reason_0=uapi.REASONS.index(hw_reason[0]),
+            hw_reason_1=uapi.REASONS.index(hw_reason[1]),
+            hw_errno_0=hw_errno[0],
+            hw_errno_1=hw_errno[1],
+            hw_bytes_0=hw_bytes[0],
+            hw_bytes_1=hw_bytes[1],
+            hw_packets_0=hw_packets[0],
+            hw_packets_1=hw_packets[1],
         )
     )
 
@@ -157,6 +179,27 @@ def client(
             family,
         )
     )
+
+
+NO_HARDWARE = Hardware(
+    client=False,
+    reason="hw-no-client",
+    profile="",
+    features=(),
+    door=False,
+    counters=False,
+    wed_version=0,
+    capacity=0,
+    installed=0,
+    bound=0,
+    installs=0,
+    destroys=0,
+    failures=0,
+    errors={},
+    tokens=0,
+    backoff_ms=0,
+    busy=0,
+)
 
 
 class FakeEventSocket:
@@ -199,6 +242,11 @@ class FakeKernel:
     (method, argument) of all calls.
     """
 
+    backend = Kernel.backend
+    name = Kernel.name
+    tells = Kernel.tells
+    note = Kernel.note
+
     def __init__(
         self,
         flows: Iterable[Flow] = (),
@@ -215,7 +263,12 @@ class FakeKernel:
         self.uptime_ms = 60000
         self.engines = {name: Counter(0, 0) for name in uapi.ENGINES}
         self.reason_packets = dict.fromkeys(uapi.REASONS, 0)
+        self.filter_ifindex = self.shaper_ifindex = 0
         self.paths: tuple[Path, ...] = ()
+        self.exemptions: tuple[Exemption, ...] = ()
+        self.excepted: int | None = None  # what explain() names as the exception
+        self.hw = NO_HARDWARE
+        self.hw_devices: tuple[HardwareDevice, ...] = ()
         self.missing = False
         self.error: KernelError | None = None
         self.closed = False
@@ -264,7 +317,15 @@ class FakeKernel:
             states[item.state] += 1
             if item.reason != "none":
                 reasons[item.reason] += 1
-        return Stats(self.uptime_ms, dict(self.engines), states, dict(self.reason_packets), reasons)
+        return Stats(
+            self.uptime_ms,
+            dict(self.engines),
+            states,
+            dict(self.reason_packets),
+            reasons,
+            self.filter_ifindex,
+            self.shaper_ifindex,
+        )
 
     def flows(self, match: Filter | None = None) -> Iterator[Flow]:
         """Yield the flows that match."""
@@ -291,8 +352,37 @@ class FakeKernel:
         self._call("explain", flow)
         for item in self.flow_list:
             if flow in (_tuple(item, reply=False), _tuple(item, reply=True)):
-                return Explanation(item.state, item.reason, True, item, self.paths)
+                number = self.excepted if item.reason == "excluded" else None
+                return Explanation(item.state, item.reason, True, item, self.paths, number)
         return Explanation("slow", "untracked", False, None, ())
+
+    def exceptions(self) -> tuple[Exemption, ...]:
+        """Return the exceptions in force."""
+        self._call("exceptions")
+        return self.exemptions
+
+    def set_exceptions(self, exceptions: Iterable[Exemption]) -> None:
+        """Replace all exceptions."""
+        self._call("set_exceptions", tuple(exceptions))
+        self.exemptions = tuple(exceptions)
+
+    def hardware(self) -> Hardware:
+        """Return what was set as ``hw``."""
+        self._call("hardware")
+        return self.hw
+
+    def hardware_devices(self) -> Iterator[HardwareDevice]:
+        """Yield what was set as ``hw_devices``."""
+        self._call("hardware_devices")
+        yield from self.hw_devices
+
+    def reprove(self) -> None:
+        """Remember that it was asked for."""
+        self._call("reprove")
+
+    def commits(self) -> None:
+        """It sees the rules itself."""
+        self._call("commits")
 
     def events(self, flows: bool = False) -> FakeEventSocket:
         """Return a socket that hears what emit() says."""

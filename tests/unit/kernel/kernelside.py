@@ -96,7 +96,7 @@ def family_reply(sequence: int, family: int = FAMILY) -> bytes:
 
 
 def flow_record(**values: int | bytes) -> bytes:
-    """Return a flow record of 216 bytes; offsets are those of docs/netlink.md."""
+    """Return a flow record of 256 bytes; offsets are those of docs/netlink.md."""
     places = {
         "id": (0, "=Q"),
         "bytes_0": (8, "=Q"),
@@ -134,8 +134,20 @@ def flow_record(**values: int | bytes) -> bytes:
         "l4proto": (207, "=B"),
         "state": (208, "=B"),
         "tcp_state": (209, "=B"),
+        "hw_state_0": (210, "=B"),
+        "hw_state_1": (211, "=B"),
+        "hw_flags_0": (212, "=B"),
+        "hw_flags_1": (213, "=B"),
+        "hw_reason_0": (216, "=H"),
+        "hw_reason_1": (218, "=H"),
+        "hw_errno_0": (220, "=H"),
+        "hw_errno_1": (222, "=H"),
+        "hw_bytes_0": (224, "=Q"),
+        "hw_bytes_1": (232, "=Q"),
+        "hw_packets_0": (240, "=Q"),
+        "hw_packets_1": (248, "=Q"),
     }
-    record = bytearray(216)
+    record = bytearray(256)
     for name, value in values.items():
         offset, layout = places[name]
         struct.pack_into(layout, record, offset, value)

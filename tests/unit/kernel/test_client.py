@@ -72,7 +72,7 @@ def refusing(number: int, *tlvs: bytes) -> Bench:
     return Bench(k.kernel_of(lambda request: [k.nack(request, number, *tlvs)]))
 
 
-def flows_message(*records: bytes, size: int = 216, flags: int = k.NLM_F_MULTI) -> bytes:
+def flows_message(*records: bytes, size: int = 256, flags: int = k.NLM_F_MULTI) -> bytes:
     return k.genl(4, 0, k.u32(12, size), k.tlv(13, b"".join(records)), flags=flags)
 
 
@@ -123,7 +123,9 @@ def test_stats() -> None:
         k.nest(7, k.u32(1, 1), k.u64(2, 3), k.u64(3, 1 << 40)),
         k.tlv(8, struct.pack("=6I", 1, 2, 3, 4, 5, 6)),
         k.tlv(9, struct.pack("=3Q", 0, 7, 8)),
-        k.tlv(10, struct.pack("=60I", *range(60))),
+        k.tlv(10, struct.pack("=100I", *range(100))),
+        k.u32(28, 7),
+        k.u32(29, 8),
     )
     stats = bench.kernel().stats()
     assert stats.uptime_ms == 99
@@ -134,7 +136,8 @@ def test_stats() -> None:
     assert stats.reason_packets["disabled"] == 7
     assert stats.reason_packets["checksum"] == 0
     # A newer kernel has more reasons: they are kept under their numbers.
-    assert stats.reason_flows["59"] == 59
+    assert stats.reason_flows["99"] == 99
+    assert (stats.filter_ifindex, stats.shaper_ifindex) == (7, 8)
 
 
 def test_counters_of_odd_length_are_an_error() -> None:
@@ -222,7 +225,7 @@ def test_an_ipv6_flow() -> None:
 def test_records_of_other_sizes() -> None:
     """A newer kernel appends members, an older one knows fewer."""
     record = k.flow_record(**V4, state=2, tcp_state=3)
-    longer = flows_message(record + bytes(8), record + bytes(8), size=224)
+    longer = flows_message(record + bytes(8), record + bytes(8), size=264)
     flows = list(dumping([longer]).kernel().flows())
     assert [flow.src for flow in flows] == ["192.168.1.2"]  # same id: one flow
     (flow,) = dumping([flows_message(record[:208], size=208)]).kernel().flows()
@@ -303,26 +306,88 @@ TUPLE = FlowTuple.parse(
 def test_explain_a_learned_flow() -> None:
     mac = bytes.fromhex("020000000001")
     first = (k.u8(1, 0), k.u32(2, 5), k.u32(3, 6), k.u32(4, 7), k.u16(5, 100), k.tlv(6, mac))
+    more = (k.u16(9, 200), k.u16(10, 300), k.u8(11, 1), k.u32(12, 8), k.u32(13, 9))
     bench = answering(
         k.u8(18, 2),
         k.u16(19, 0),
         k.u8(22, 1),
-        k.u32(12, 216),
+        k.u32(12, 256),
         k.tlv(13, k.flow_record(**V4, state=2)),
-        k.nest(20, *first, k.u32(7, 1500), k.u32(8, 30)),
+        k.nest(20, *first, k.u32(7, 1500), k.u32(8, 30), *more),
         k.nest(20, k.u8(1, 1), k.u32(4, 9)),
     )
     told = bench.kernel().explain(TUPLE)
     assert (told.state, told.reason, told.tracked) == ("software", "none", True)
     assert told.flow is not None
     assert told.flow.src == "192.168.1.2"
-    assert told.paths[0] == ("original", 5, 6, 7, 100, "02:00:00:00:00:01", 1500, 30)
-    assert told.paths[1] == ("reply", 0, 0, 9, None, "", 0, 0)
+    path = ("original", 5, 6, 7, 100, "02:00:00:00:00:01", 1500, 30)
+    assert told.paths[0] == (*path, 200, 300, "dsa", 8, 9)
+    assert told.paths[1] == ("reply", 0, 0, 9, None, "", 0, 0, None, None, "ethernet", 0, 0)
+
+
+def test_reprove() -> None:
+    bench = answering()
+    bench.kernel().reprove()
+    assert [k.header(request)[3] for request in bench.requests] == [11]
+
+
+def test_commits_are_not_listened_to_where_the_module_sees_them() -> None:
+    assert answering(k.text(3, "ingress path ruleset-seq")).kernel().commits() is None
+
+
+def test_hardware() -> None:
+    bench = answering(
+        k.nest(
+            24,
+            k.u8(1, 1),
+            k.u16(2, 0),
+            k.text(3, "mt7986"),
+            k.text(4, "extdev-disabled"),
+            *(k.u8(5, 1), k.u8(6, 1), k.u8(7, 2), k.u32(8, 12288), k.u32(9, 4), k.u32(10, 3)),
+            *(k.u64(11, 9), k.u64(12, 5), k.u64(13, 2)),
+            k.nest(14, k.u32(1, errno.EOPNOTSUPP), k.u32(2, 2)),
+            *(k.u32(15, 200), k.u32(16, 0), k.u32(17, 812)),
+        )
+    )
+    told = bench.kernel().hardware()
+    assert (told.client, told.reason, told.profile) == (True, "none", "mt7986")
+    assert (told.features, told.door, told.counters) == (("extdev-disabled",), True, True)
+    assert (told.wed_version, told.capacity, told.installed, told.bound) == (2, 12288, 4, 3)
+    assert (told.installs, told.destroys, told.failures) == (9, 5, 2)
+    assert (told.errors, told.tokens) == ({errno.EOPNOTSUPP: 2}, 200)
+    assert (told.backoff_ms, told.busy) == (0, 812)
+
+
+def test_hardware_without_its_module() -> None:
+    told = answering(k.nest(24, k.u8(1, 0), k.u16(2, 47))).kernel().hardware()
+    assert (told.client, told.reason, told.profile, told.errors) == (False, "hw-no-client", "", {})
+
+
+def test_hardware_devices() -> None:
+    def device(*values: int) -> bytes:
+        attrs = [k.u32(code, value) for code, value in enumerate(values, 1)]
+        return k.genl(10, 0, k.nest(25, *attrs), flags=k.NLM_F_MULTI)
+
+    kernel = dumping([device(2, 2, 0, 7), device(3, 0, errno.EOPNOTSUPP, 0)]).kernel()
+    assert list(kernel.hardware_devices()) == [(2, 2, 0, 7), (3, 0, errno.EOPNOTSUPP, 0)]
 
 
 def test_explain_what_nobody_knows() -> None:
     told = answering(k.u8(18, 0), k.u16(19, 36), k.u8(22, 0)).kernel().explain(TUPLE)
-    assert told == ("slow", "no-flow", False, None, ())
+    assert told == ("slow", "no-flow", False, None, (), None)
+
+
+def test_exceptions_that_change_while_they_are_read() -> None:
+    """A message that begins with number 0 again replaces what came before."""
+
+    def rules(first: int, *ports: int) -> bytes:
+        nests = [k.nest(1, k.tlv(4, port.to_bytes(2, "big"))) for port in ports]
+        attrs = [k.u32(27, first), k.nest(26, *nests)]
+        return k.genl(uapi.CMD_EXCEPTION_GET, 0, *attrs, flags=k.NLM_F_MULTI)
+
+    kernel = dumping([rules(0, 1, 2), rules(2, 3), rules(0, 7), rules(1, 8)]).kernel()
+    assert [str(rule) for rule in kernel.exceptions()] == ["port 7", "port 8"]
+    assert dumping([rules(0)]).kernel().exceptions() == ()
 
 
 def test_a_missing_module() -> None:
@@ -425,7 +490,7 @@ attributes = st.lists(
         ),
         st.builds(k.u32, st.sampled_from([4, 5, 12, 15, 16, 21]), st.integers(0, 500)),
         st.builds(k.u8, st.sampled_from([18, 22]), st.integers(0, 255)),
-        st.builds(k.tlv, st.sampled_from([13, 14]), st.binary(min_size=216, max_size=432)),
+        st.builds(k.tlv, st.sampled_from([13, 14]), st.binary(min_size=256, max_size=512)),
     ),
     max_size=6,
 )

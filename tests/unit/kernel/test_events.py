@@ -55,7 +55,7 @@ def test_events_of_every_kind() -> None:
     sock.feed(
         event(0, k.nest(1, k.u8(1, 0), k.u32(2, 8))),
         event(1, k.u32(15, 3), k.u32(16, 2)),
-        event(2, k.u32(12, 216), k.tlv(13, record)) + event(3, k.u32(12, 216), k.tlv(13, record)),
+        event(2, k.u32(12, 256), k.tlv(13, record)) + event(3, k.u32(12, 256), k.tlv(13, record)),
         event(200),
     )
     config, flush, start, end, later = events.read()

@@ -72,7 +72,7 @@ static void rewrite(const struct head *head, uint8_t *packet)
 		return;
 	}
 	packet[8]--;
-	update(packet + 10, natflow_check_update(word(packet + 10), delta.l3));
+	update(packet + 10, natflow_ip_check(word(packet + 10), &delta));
 }
 
 int main(void)

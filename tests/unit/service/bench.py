@@ -64,7 +64,7 @@ class Bench:
         self.kernel = kernel or FakeKernel(settings=FRESH)
         self.bus = MemoryBus()
         self.control = Control(open_uci("embedded", str(directory)), self._open)
-        self.service = Service(self.control, self.bus, "memory")
+        self.service = Service(self.control, self.bus, "memory", str(directory / "root"))
         self.service.serve()
         self.service.reload()
 

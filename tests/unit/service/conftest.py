@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from natflow import host
+from natflow.service.devices import Devices
 
 
 @pytest.fixture(autouse=True)
@@ -16,4 +17,4 @@ def quiet_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(host, "MODULES", nowhere)
     monkeypatch.setattr(host, "CONTROL", nowhere)
     monkeypatch.setattr(host, "LEASES", nowhere)
-    monkeypatch.setattr(host, "COMPATIBLE", nowhere)
+    monkeypatch.setattr(Devices, "kind", lambda self, ifindex: "port")

@@ -13,7 +13,7 @@ from unit.service.bench import FRESH, OFF, ON, Bench
 from natflow import control
 from natflow.bus import Status
 from natflow.kernel.errors import KernelError
-from natflow.settings import ERROR
+from natflow.problems import ERROR
 
 
 def test_only_what_differs_is_written(tmp_path: Path) -> None:
@@ -80,13 +80,17 @@ def test_restart_with_a_broken_file_keeps_what_the_module_has(tmp_path: Path) ->
 
 
 def test_warnings_do_not_keep_the_rest_out(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, ON + "\toption colour 'red'\nconfig exception\n\toption src '::1'\n")
+    bench = Bench(
+        tmp_path,
+        ON + "\toption colour 'red'\nconfig exception\n\toption colour 'red'\n\toption src '::1'\n",
+    )
     reply = bench.call("status")
     assert (reply["state"], reply["config_errors"]) == ("software", [])
     texts = [problem["text"] for problem in reply["config_warnings"]]
     assert len(texts) == 2
     assert f"{tmp_path}/natflow:3: main.colour: the option is not known" in texts[0]
-    assert "not supported yet" in texts[1]
+    assert "@exception[0].colour: the option is not known" in texts[1]
+    assert [str(rule) for rule in bench.kernel.exemptions] == ["src ::1/128"]
 
 
 def test_thousands_of_problems_do_not_fill_the_reply(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import errno
 from pathlib import Path
 
 import pytest
+from unit.hardware.router import Router
 from unit.kernel.fake import FakeKernel, flow
 from unit.service.bench import FRESH, OFF, ON, Bench
 
-from natflow import __version__, host
+from natflow import __version__
 from natflow.kernel.errors import KernelError
 from natflow.kernel.records import Counter
+from natflow.wed import CONFIRM_SECONDS
 
 
 def test_every_key_of_the_table(tmp_path: Path) -> None:
@@ -30,19 +32,20 @@ def test_every_key_of_the_table(tmp_path: Path) -> None:
     reply = bench.call("status")
     daemon_uptime = reply.pop("daemon_uptime")
     assert 0 <= daemon_uptime < 60
-    engine = {
-        "configured": True,
-        "active": False,
-        "supported": False,
-        "reason": "No hardware that natflow knows was found, and this version drives none yet.",
-        "reboot_required": False,
-    }
+    engine = {"configured": True, "active": False, "supported": False, "reboot_required": False}
     assert reply == {
         "enabled": True,
         "state": "software",
         "message": "",
         "version": __version__,
-        "module": {"loaded": True, "version": "0.1.0"},
+        "module": {
+            "loaded": True,
+            "version": "0.1.0",
+            "name": "natflow.ko",
+            "backend": "netlink",
+            "tells": True,
+            "note": "",
+        },
         "flows": {
             "total": 3,
             "software": 2,
@@ -54,8 +57,22 @@ def test_every_key_of_the_table(tmp_path: Path) -> None:
         },
         "packets": {"slow": 10, "software": 20, "hardware": 0},
         "bytes": {"slow": 1000, "software": 30000, "hardware": 0},
-        "hwnat": engine,
-        "wed": {**engine, "configured": False},
+        "hwnat": {
+            **engine,
+            "reason": "No hardware that natflow knows was found.",
+            "mode": "auto",
+            "installed": 0,
+            "bound": 0,
+            "capacity": 0,
+            "estimated": False,
+            "failures": {},
+        },
+        "wed": {
+            **engine,
+            "configured": False,
+            "reason": "No system on a chip with WED was found.",
+            "stage": "",
+        },
         "conflicts": [],
         "reasons": {"helper": 7},
         "reason_flows": {"helper": 1},
@@ -85,7 +102,14 @@ def test_without_the_module_it_says_what_to_type(tmp_path: Path) -> None:
     bench = Bench(tmp_path, ON, kernel)
     reply = bench.call("status")
     assert (reply["state"], reply["enabled"]) == ("error", False)
-    assert reply["module"] == {"loaded": False, "version": ""}
+    assert reply["module"] == {
+        "loaded": False,
+        "version": "",
+        "name": "",
+        "backend": "",
+        "tells": False,
+        "note": "",
+    }
     assert reply["message"] == (
         "the kernel module natflow is not loaded. Load it with: modprobe natflow"
     )
@@ -126,21 +150,27 @@ def test_firewall_offloading_is_a_conflict(tmp_path: Path) -> None:
     assert len(bench.events("natflow.conflict")) == 2
 
 
-def test_hardware_that_this_version_does_not_drive(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compatible = tmp_path / "compatible"
-    compatible.write_bytes(b"some,router\0mediatek,mt7621-soc\0")
-    monkeypatch.setattr(host, "COMPATIBLE", str(compatible))
-    bench = Bench(tmp_path)
-    assert bench.call("status")["hwnat"] == {
-        "configured": True,
-        "active": False,
-        "supported": False,
-        "reason": "This version of natflow does not drive the mt7621's hardware yet.",
-        "reboot_required": False,
-    }
-    assert bench.call("info")["soc"] == "mt7621"
+def test_wed_from_the_configuration_to_the_next_boot(tmp_path: Path) -> None:
+    router = Router(tmp_path / "root")
+    bench = Bench(tmp_path, ON + "\toption hwnat_wed '1'\n")
+    wed = bench.call("status")["wed"]
+    assert (wed["configured"], wed["supported"], wed["active"]) == (True, True, False)
+    assert (wed["reboot_required"], wed["stage"]) == (True, "armed")
+    bench.write(ON + "\toption hwnat_wed 'perhaps'\n")
+    bench.service.reload()
+    assert router.option == "mt7915e wed_enable=Y\n", "an error in the file changes nothing"
+    assert router.boot() is True
+    again = Bench(tmp_path, ON + "\toption hwnat_wed '1'\n")
+    assert again.call("status")["wed"]["stage"] == "trial"
+    router.uptime(CONFIRM_SECONDS)
+    again.service.tick()
+    assert again.call("status")["wed"]["stage"] == "confirmed"
+    again.call("set", options={"hwnat_wed": "0"})
+    assert router.option == "mt7915e wed_enable=Y\n", "a run-time change writes nothing"
+    again.write(ON)
+    again.service.reload()
+    assert again.call("status")["wed"]["reboot_required"] is True
+    assert router.boot() is False
 
 
 def test_info(tmp_path: Path) -> None:

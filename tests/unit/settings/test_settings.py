@@ -13,13 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from natflow.kernel.uapi import SETTINGS
+from natflow.problems import ERROR, FALSE, TRUE, WARNING, Problem
 from natflow.settings import (
-    ERROR,
-    FALSE,
     OPTIONS,
-    TRUE,
-    WARNING,
-    Problem,
     Settings,
     allowed,
     change,
@@ -55,7 +51,7 @@ def value_of(settings: Settings, option: str) -> Any:
 
 def test_the_table_knows_every_option() -> None:
     assert set(TABLE) == set(OPTIONS)
-    assert set(Settings.__slots__) == {*OPTIONS, "exclude_mask"}
+    assert set(Settings.__slots__) == {*OPTIONS, "exclude_mask", "exceptions"}
     assert set(SETTINGS) <= set(Settings.__slots__), "a setting of the module that no option sets"
 
 
@@ -114,7 +110,7 @@ def test_all_problems_are_found_in_one_pass() -> None:
         "\toption max_flows '99'\n"
         "\n"
         "config exception\n"
-        "\toption src '192.168.1.7'\n"
+        "\toption src '192.168.1.777'\n"
         "config zone 'lan'\n"
         "config natflow 'second'\n"
     )
@@ -126,7 +122,7 @@ def test_all_problems_are_found_in_one_pass() -> None:
         (ERROR, 3, "main", "delay_pkts"),
         (WARNING, 4, "main", "colour"),
         (ERROR, 5, "main", "hwnat"),
-        (WARNING, 8, "@exception[0]", ""),
+        (ERROR, 9, "@exception[0]", "src"),
         (WARNING, 10, "lan", ""),
         (WARNING, 11, "second", ""),
     ]
@@ -134,18 +130,9 @@ def test_all_problems_are_found_in_one_pass() -> None:
         "/etc/config/natflow:3: main.delay_pkts: '70000' is not allowed; "
         "allowed: a whole number from 0 to 65535"
     )
-    assert "not supported yet" in str(problems[4])
-
-
-def test_an_exception_leaves_the_rest_valid() -> None:
-    settings, problems = load(
-        "config natflow 'main'\n\toption enabled 1\n"
-        "config exception\n\toption mac '02:00:00:00:00:01'\n"
-    )
-    assert settings.enabled is True
-    assert [problem.severity for problem in problems] == [WARNING]
-    assert "/etc/config/natflow:3: @exception[0]: exception sections are not supported yet" in str(
-        problems[0]
+    assert str(problems[4]) == (
+        "/etc/config/natflow:9: @exception[0].src: '192.168.1.777' is not allowed; "
+        "allowed: an IPv4 or IPv6 address or prefix"
     )
 
 
@@ -181,7 +168,8 @@ def test_main_of_another_type_is_an_error() -> None:
         ({"exclude_mark": "0x10/0xf0"}, {"exclude_mark": 16, "exclude_mask": 240}),
         ({"exclude_mark": 3}, {"exclude_mark": 3, "exclude_mask": 0xFFFFFFFF}),
         ({"exclude_mark": ""}, {"exclude_mark": 0, "exclude_mask": 0}),
-        ({"hwnat": False}, {}),
+        ({"hwnat": False}, {"hwnat": 0}),
+        ({"hwnat_mode": "always", "hw_min_rate": 0}, {"hwnat_mode": 1, "hw_min_rate": 0}),
     ],
 )
 def test_change(options: dict[str, object], kernel: dict[str, int]) -> None:
@@ -225,6 +213,12 @@ def test_kernel_values() -> None:
         "learn_rate": 20000,
         "exclude_mark": 0,
         "exclude_mask": 0,
+        "hwnat": 1,
+        "hwnat_mode": 0,
+        "hwnat_wed": 0,
+        "hw_min_rate": 500000,
+        "hw_rate_limit": 200,
+        "hw_max_flows": 0,
     }
 
 

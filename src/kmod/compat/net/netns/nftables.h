@@ -3,6 +3,7 @@
 #ifndef NATFLOW_COMPAT_NET_NETNS_NFTABLES_H
 #define NATFLOW_COMPAT_NET_NETNS_NFTABLES_H
 
+#include <linux/types.h>
 #include_next <net/netns/nftables.h>
 
 #if defined(NATFLOW_HAVE_NFT_BASE_SEQ) && IS_ENABLED(CONFIG_NF_TABLES)

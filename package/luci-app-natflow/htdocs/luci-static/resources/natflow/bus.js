@@ -53,7 +53,7 @@ function answered(reply) {
 		throw trouble('silent');
 
 	if (typeof(reply.error) == 'string')
-		throw trouble('refused', reply.error);
+		throw trouble(reply.unavailable ? 'unavailable' : 'refused', reply.error);
 
 	return reply;
 }

@@ -76,9 +76,10 @@ const Rate = baseclass.extend({
 		return el('tr', {}, el('th', { 'scope': 'row' }, name == 'total' ? '' : show.icon(name), name == 'total' ? '' : ' ', label), cells);
 	},
 
-	/* One sample: the time in seconds, and the rate in bytes per second for each series. */
-	add(time, rates) {
-		this.samples.push({ time, rates, total: this.series.reduce((sum, one) => sum + rates[one.name], 0) });
+	/* One sample: its time and how long it was measured, in seconds, and the rate in bytes per second for each
+	   series. */
+	add(time, measured, rates) {
+		this.samples.push({ time, measured, rates, total: this.series.reduce((sum, one) => sum + rates[one.name], 0) });
 		this.samples = this.samples.filter((sample) => sample.time > time - this.seconds - 5);
 		this.draw(time);
 	},
@@ -86,16 +87,19 @@ const Rate = baseclass.extend({
 	draw(now) {
 		const samples = this.samples;
 		const top = ceiling(Math.max(...samples.map((sample) => sample.total)));
-		const x = (sample) => (WIDTH * (1 - (now - sample.time) / this.seconds)).toFixed(1);
+		const at = (time) => (WIDTH * (1 - (now - time) / this.seconds)).toFixed(1);
+		/* The first one is as wide as it was measured, so that the very first can be seen. */
+		const outline = (heights) => [ '%s,%s'.format(at(samples[0].time - samples[0].measured), y(heights[0])),
+			...samples.map((sample, number) => '%s,%s'.format(at(sample.time), y(heights[number]))) ];
 		const y = (rate) => (HEIGHT * (1 - rate / top)).toFixed(1);
 		const below = samples.map(() => 0);
 
 		this.series.forEach((one, number) => {
-			const lower = samples.map((sample, at) => '%s,%s'.format(x(sample), y(below[at])));
+			const lower = outline(below);
 
-			samples.forEach((sample, at) => { below[at] += sample.rates[one.name] });
+			samples.forEach((sample, index) => { below[index] += sample.rates[one.name] });
 
-			const upper = samples.map((sample, at) => '%s,%s'.format(x(sample), y(below[at])));
+			const upper = outline(below);
 
 			this.areas[number].setAttribute('d', 'M' + upper.concat(lower.reverse()).join('L') + 'Z');
 		});

@@ -18,6 +18,9 @@ const FLAGS = {
 	'proved-reply': () => _('reply direction proved')
 };
 
+/* Reasons of the hardware that say nothing about one flow, or end by themselves. */
+const USUAL = [ 'none', 'hw-off', 'hw-no-client', 'hw-no-door', 'hw-cpu', 'hw-rate', 'hw-unproved' ];
+
 function tuple(flow) {
 	return { proto: flow.proto, src: flow.src, sport: flow.sport, dst: flow.dst, dport: flow.dport };
 }
@@ -46,14 +49,42 @@ function way(path, flow) {
 	return el('div', { 'class': 'nf-way', 'data-direction': path.direction },
 		el('h5', {}, reply ? _('Reply direction') : _('Original direction')),
 		el('ol', { 'class': 'nf-stops' }, stops),
+		path.drawing ? el('p', { 'class': 'nf-ways' }, path.drawing) : null,
+		hardware(path.hardware),
 		el('p', { 'class': 'nf-muted' }, _('Packets up to %d bytes; the normal path last confirmed it %s ago.').format(path.mtu, show.duration(path.proved))));
 }
 
+/* Why a direction is not in the hardware; nothing for one that is, or that is not accelerated. */
+function hardware(told) {
+	if (!told || told.reason == 'none')
+		return null;
+
+	const refused = told.error ? '%s: %s'.format(told.error, _(told.error_text)) : null;
+
+	return el('p', { 'data-hardware': told.reason }, el('strong', {}, _('Not in hardware:')), ' ',
+		[ _(told.sentence), refused, _(told.hint) ].filter((text) => text).join(' '));
+}
+
+/* Bytes of the hardware, and whether it counted them. */
+function inHardware(flow) {
+	const [ there, back ] = flow.hw_bytes ?? [ 0, 0 ];
+	const text = '↑ %s, ↓ %s'.format(show.bytes(there), show.bytes(back));
+
+	return flow.estimated?.includes(true) ? _('%s (estimated)').format(text) : text;
+}
+
+/* What the short path moved, in software and in hardware. */
+function fast(flow) {
+	return flow.bytes.map((bytes, index) => bytes + (flow.hw_bytes?.[index] ?? 0));
+}
+
 function facts(flow) {
+	const moved = fast(flow);
 	const list = [
 		[ _('Connection'), '%s %s → %s'.format(flow.proto.toUpperCase(), show.endpoint(flow.src, flow.sport), show.endpoint(flow.dst, flow.dport)) ],
 		[ _('Replies'), '%s → %s'.format(show.endpoint(flow.reply_src, flow.reply_sport), show.endpoint(flow.reply_dst, flow.reply_dport)) ],
-		[ _('On the short path'), '↑ %s, ↓ %s'.format(show.bytes(flow.bytes[0]), show.bytes(flow.bytes[1])) ],
+		[ _('On the short path'), '↑ %s, ↓ %s'.format(show.bytes(moved[0]), show.bytes(moved[1])) ],
+		[ _('Of it in hardware'), inHardware(flow) ],
 		[ _('In all'), '↑ %s, ↓ %s'.format(show.bytes(flow.total_bytes[0]), show.bytes(flow.total_bytes[1])) ],
 		[ _('Properties'), flow.flags.map((flag) => FLAGS[flag]?.() ?? flag).join(', ') || '–' ],
 		[ _('Connection mark'), '0x%x'.format(flow.mark) ],
@@ -77,6 +108,16 @@ function explanation(answer, flow) {
 }
 
 return baseclass.extend({
+	fast,
+
+	/* Reason codes, with the driver's error, of directions that the hardware does not take; '' for none. */
+	refusals(flow) {
+		const words = (flow.hw_reason ?? []).map((reason, index) =>
+			USUAL.includes(reason) ? '' : '%s %s'.format(reason, flow.hw_error[index]).trim());
+
+		return words.filter((word, index) => word && words.indexOf(word) == index).join(', ');
+	},
+
 	/* Open the dialog for a row of "query". actions: more buttons; closed() is called when it goes. */
 	open(flow, actions, closed) {
 		const body = el('div', { 'class': 'nf-why', 'id': 'nf-why' }, el('p', { 'class': 'spinning' }, _('Asking natflow…')));

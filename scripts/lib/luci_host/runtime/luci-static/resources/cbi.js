@@ -2,11 +2,11 @@
 /* The globals of LuCI's cbi.js that the app uses: _(), and String.prototype.format(). */
 'use strict';
 
-function _(text, context) {
+window._ = function(text, context) {
 	const key = (context == null ? '' : context + '\u0001') + text;
 
 	return (window.TR && window.TR[key]) || text;
-}
+};
 
 (function() {
 	const DIRECTIVE = /%('.|0| )?(-)?(\d+)?(?:\.(\d+))?([%dufsxXhm])/g;

@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Forms on a UCI package: one named section with tabs of flags and values. */
+/* Forms on a UCI package: named sections with tabs of options, grids of sections that are edited in a dialog. */
 'use strict';
 'require baseclass';
 'require uci';
 'require ui';
 
+/* Coarser than LuCI's own: enough to tell what is meant from what is not. */
+const TYPES = {
+	'macaddr': [ /^([\da-f]{2}:){5}[\da-f]{2}$/i, () => _('valid MAC address') ],
+	'portrange': [ /^\d{1,5}(-\d{1,5})?$/, () => _('valid port or port range (port1-port2)') ],
+	'or(ipaddr("nomask"),cidr)': [ /^(\d+(\.\d+){3}(\/\d{1,2})?|[\da-f]*:[\da-f:]*(\/\d{1,3})?)$/i, () => _('valid IP address or prefix') ]
+};
+
 function check(datatype, value) {
+	const type = TYPES[datatype];
 	const range = /^range\((\d+),(\d+)\)$/.exec(datatype ?? '');
 
 	if (range && !(/^\d+$/.test(value) && +value >= +range[1] && +value <= +range[2]))
 		return _('value between %d and %d').format(range[1], range[2]);
+
+	if (type && !type[0].test(value))
+		return type[1]();
 
 	return true;
 }
@@ -88,6 +99,29 @@ const Flag = Option.extend({
 	}
 });
 
+const ListValue = Option.extend({
+	widget(value) {
+		this.input = E('select', {
+			'id': 'widget.' + this.id,
+			'class': 'cbi-input-select',
+			'disabled': this.section.map.readonly || null
+		}, (this.choices ?? []).map(([ key, text ]) => E('option', { 'value': key, 'selected': key == value ? true : null }, [ text ])));
+
+		return this.input;
+	},
+
+	/* With arguments one more choice, as in LuCI; without, what is chosen. */
+	value(key, text) {
+		if (key == null)
+			return this.input.value;
+
+		(this.choices ??= []).push([ key, text ]);
+	}
+});
+
+/* What is computed for a cell of a grid. */
+const DummyValue = Option.extend({});
+
 const NamedSection = baseclass.extend({
 	__init__(map, name, type) {
 		Object.assign(this, { map, name, type, tabs: [], options: [] });
@@ -123,6 +157,101 @@ const NamedSection = baseclass.extend({
 		show(0);
 
 		return E('div', { 'class': 'cbi-section' }, [ E('ul', { 'class': 'cbi-tabmenu' }, heads), ...panes ]);
+	}
+});
+
+/* Sections of one type, anonymous ones too: a row each, edited in a dialog. */
+const GridSection = baseclass.extend({
+	__init__(map, type, title, description) {
+		Object.assign(this, { map, type, title, description, columns: [], options: [] });
+	},
+
+	option(Kind, ...values) {
+		const option = new Kind(this, ...values);
+
+		this.columns.push(option);
+
+		return option;
+	},
+
+	text(option, name) {
+		const value = option.cfgvalue ? option.cfgvalue(name) : uci.get(this.map.config, name, option.name) ?? option.default ?? '';
+
+		return option instanceof Flag ? (value == '1' ? _('Yes') : _('No')) : value;
+	},
+
+	button(kind, text, click) {
+		return E('button', { 'class': 'btn cbi-button cbi-button-' + kind, 'title': text, 'disabled': this.map.readonly || null, 'click': click }, [ text ]);
+	},
+
+	row(section, shown) {
+		const name = section['.name'];
+
+		return E('tr', { 'class': 'tr cbi-section-table-row', 'data-sid': name }, [
+			...shown.map((option) => E('td', { 'class': 'td cbi-value-field', 'data-name': option.name, 'data-title': option.title }, [ this.text(option, name) ])),
+			E('td', { 'class': 'td cbi-section-table-cell nowrap cbi-section-actions' }, [
+				this.button('edit', _('Edit'), () => this.edit(name)), ' ',
+				this.button('remove', _('Delete'), () => this.remove(name))
+			])
+		]);
+	},
+
+	render() {
+		const shown = this.columns.filter((option) => !option.modalonly);
+		const sections = uci.sections(this.map.config, this.type);
+
+		this.node ??= E('div', { 'class': 'cbi-section cbi-tblsection', 'id': 'cbi-%s-%s'.format(this.map.config, this.type) });
+		this.node.replaceChildren(E('h3', {}, [ this.title ]), E('div', { 'class': 'cbi-section-descr' }, [ this.description ]),
+			E('table', { 'class': 'table cbi-section-table' }, [
+				E('tr', { 'class': 'tr table-titles cbi-section-table-titles' }, [
+					...shown.map((option) => E('th', { 'class': 'th cbi-section-table-cell' }, [ option.title ])), E('th', { 'class': 'th' })
+				]),
+				...sections.map((section) => this.row(section, shown)),
+				...(sections.length ? [] : [ E('tr', { 'class': 'tr placeholder' }, [ E('td', { 'class': 'td', 'colspan': shown.length + 1 }, [ _('This section contains no values yet') ]) ]) ])
+			]),
+			E('div', { 'class': 'cbi-section-create cbi-tblsection-create' }, [
+				this.button('add', this.addbtntitle ?? _('Add'), () => this.edit(uci.add(this.map.config, this.type), true))
+			]));
+
+		return this.node;
+	},
+
+	remove(name) {
+		uci.remove(this.map.config, name);
+		this.render();
+	},
+
+	/* Dismissing the dialog of a section that was just added takes it away again. */
+	edit(name, added) {
+		const options = this.columns.filter((option) => option.modalonly !== false);
+
+		this.name = name;
+		ui.showModal(this.modaltitle, [
+			E('div', { 'class': 'cbi-section' }, options.map((option) => option.render())),
+			E('div', { 'class': 'button-row right' }, [
+				E('button', { 'class': 'btn cbi-button', 'click': () => {
+					ui.hideModal();
+
+					if (added)
+						this.remove(name);
+				} }, [ _('Dismiss') ]), ' ',
+				E('button', { 'class': 'btn cbi-button cbi-button-positive important', 'click': () => {
+					const wrong = options.filter((option) => {
+						try {
+							option.parse();
+						}
+						catch {
+							return true;
+						}
+					});
+
+					if (!wrong.length) {
+						ui.hideModal();
+						this.render();
+					}
+				} }, [ _('Save') ])
+			])
+		], 'cbi-modal');
 	}
 });
 
@@ -182,4 +311,4 @@ const Map_ = baseclass.extend({
 	}
 });
 
-return baseclass.extend({ Map: Map_, NamedSection, Value, Flag });
+return baseclass.extend({ Map: Map_, NamedSection, GridSection, Value, ListValue, DummyValue, Flag });

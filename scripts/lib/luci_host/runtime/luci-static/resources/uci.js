@@ -18,6 +18,8 @@ function wait(milliseconds) {
 return baseclass.extend({
 	loaded: {},
 	tasks: [],
+	/* Names that rpcd gave to new sections without one. */
+	names: {},
 
 	load(packages) {
 		return Promise.all([ packages ].flat().filter((name) => !this.loaded[name]).map((name) =>
@@ -39,16 +41,38 @@ return baseclass.extend({
 		return Object.values(this.loaded[config] ?? {}).filter((section) => !type || section['.type'] == type);
 	},
 
+	/* Without a name it gets one of ours until it is saved. */
 	add(config, type, name) {
-		(this.loaded[config] ??= {})[name] = { '.type': type, '.name': name };
-		this.tasks.push(() => callAdd(config, type, name, {}));
+		const section = name ?? 'new' + (this.count = (this.count ?? 0) + 1);
 
-		return name;
+		(this.loaded[config] ??= {})[section] = { '.type': type, '.name': section, '.anonymous': name == null };
+		this.task(section, async () => {
+			this.names[section] = await callAdd(config, type, name, {});
+		}, true);
+
+		return section;
+	},
+
+	remove(config, section) {
+		delete this.loaded[config][section];
+
+		if (this.tasks.some((task) => task.section == section && task.adds))
+			this.tasks = this.tasks.filter((task) => task.section != section);
+		else
+			this.task(section, () => callDelete(config, this.real(section)));
+	},
+
+	task(section, run, adds) {
+		this.tasks.push({ section, run, adds });
+	},
+
+	real(section) {
+		return this.names[section] ?? section;
 	},
 
 	set(config, section, option, value) {
 		this.loaded[config][section][option] = value;
-		this.tasks.push(() => callSet(config, section, { [option]: value }));
+		this.task(section, () => callSet(config, this.real(section), { [option]: value }));
 	},
 
 	unset(config, section, option) {
@@ -56,7 +80,7 @@ return baseclass.extend({
 			return;
 
 		delete this.loaded[config][section][option];
-		this.tasks.push(() => callDelete(config, section, [ option ]));
+		this.task(section, () => callDelete(config, this.real(section), [ option ]));
 	},
 
 	async save() {
@@ -66,7 +90,7 @@ return baseclass.extend({
 		this.tasks = [];
 
 		for (const task of tasks)
-			await task();
+			await task.run();
 
 		this.unload(names);
 		await this.load(names);

@@ -4,6 +4,7 @@
 'require poll';
 'require ui';
 'require natflow.bus as bus';
+'require natflow.names as names';
 'require natflow.search as search';
 'require natflow.show as show';
 'require natflow.why as why';
@@ -46,7 +47,7 @@ return view.extend({
 			offset: 0
 		};
 
-		return Promise.all([ bus.info().catch(reject), bus.clients().catch(reject), show.style() ]).then(([ info, clients ]) => {
+		return Promise.all([ bus.info().catch(reject), names.clients().catch(reject), show.style() ]).then(([ info, clients ]) => {
 			this.info = info instanceof Error ? null : info;
 			this.clients = clients instanceof Error ? [] : clients.clients;
 
@@ -101,15 +102,20 @@ return view.extend({
 		this.forth = this.pager('nf-forth', _('Next'), PAGE);
 		this.range = el('span', { 'id': 'nf-range' });
 
+		this.section = el('div', { 'class': 'cbi-section' },
+			this.tools(),
+			this.summary,
+			this.table,
+			this.empty,
+			el('div', { 'class': 'nf-pager' }, this.back, this.range, this.forth));
+		this.untold = el('div', { 'class': 'cbi-section', 'id': 'nf-untold' },
+			el('h3', {}, _('Not available with this module')), el('p', { 'class': 'nf-empty' }));
+
 		const page = el('div', { 'class': 'nf-page', 'id': 'nf-flows-page' },
 			el('h2', {}, _('Flows')),
 			this.notices,
-			el('div', { 'class': 'cbi-section' },
-				this.tools(),
-				this.summary,
-				this.table,
-				this.empty,
-				el('div', { 'class': 'nf-pager' }, this.back, this.range, this.forth)));
+			this.untold,
+			this.section);
 
 		this.update(got.answer);
 		poll.add(() => this.refresh(), SECONDS);
@@ -189,6 +195,17 @@ return view.extend({
 
 	update(answer) {
 		const failed = answer instanceof Error ? answer : null;
+		const untold = failed?.kind == 'unavailable';
+
+		this.untold.style.display = untold ? '' : 'none';
+		this.section.style.display = untold ? 'none' : '';
+
+		if (untold) {
+			show.content(this.notices, '', () => []);
+			show.text(this.untold.lastChild, _(failed.message));
+
+			return;
+		}
 
 		show.content(this.notices, failed?.message ?? '', () => failed ? [ show.notice('error',
 			failed.kind == 'absent' ? _('The daemon is not running') : null, [ failed.message ]) ] : []);
@@ -252,7 +269,7 @@ return view.extend({
 				el('span', { 'class': 'nf-endpoint' }, show.endpoint(flow.dst, flow.dport)),
 				this.translation(flow)),
 			cell(_('Forwarded by'), '', el('span', {}), el('span', { 'class': 'nf-muted nf-addresses' })),
-			cell(_('Path'), ''),
+			cell(_('Path'), '', el('span', {}), el('span', { 'class': 'nf-muted nf-ways' })),
 			cell(_('Rate'), 'nf-number nf-pair', el('span', {}), el('span', {})),
 			cell(_('Bytes'), 'nf-number nf-pair', el('span', {}), el('span', {})),
 			cell(_('Idle'), 'nf-number'),
@@ -279,11 +296,12 @@ return view.extend({
 
 	fill(row, flow) {
 		const [ , by, path, rate, bytes, idle ] = row.children;
-		const moved = flow.total_bytes[0] + flow.total_bytes[1] ? flow.total_bytes : flow.bytes;
+		const moved = flow.total_bytes[0] + flow.total_bytes[1] ? flow.total_bytes : why.fast(flow);
 
 		show.content(by.firstChild, flow.state, () => [ show.badge(flow.state) ]);
-		show.text(by.lastChild, flow.reason == 'none' ? '' : flow.reason);
-		show.text(path, '%s → %s'.format(flow.in[0] || '?', flow.out[0] || '?'));
+		show.text(by.lastChild, flow.reason == 'none' ? why.refusals(flow) : flow.reason);
+		show.text(path.firstChild, '%s → %s'.format(flow.in[0] || '?', flow.out[0] || '?'));
+		show.text(path.lastChild, (flow.drawing ?? []).join('\n'));
 		show.text(rate.firstChild, '↑ %s'.format(show.rate(flow.rate[0])));
 		show.text(rate.lastChild, '↓ %s'.format(show.rate(flow.rate[1])));
 		show.text(bytes.firstChild, '↑ %s'.format(show.bytes(moved[0])));

@@ -2,6 +2,7 @@
 'use strict';
 'require view';
 'require form';
+'require uci';
 'require natflow.bus as bus';
 'require natflow.show as show';
 
@@ -12,11 +13,19 @@ const LIMITS = {
 	idle_timeout: { min: 1000, max: 600000, default: 30000 },
 	max_flows: { min: 16, max: 1048576, default: 65536 },
 	host_flows: { min: 1, max: 1048576, default: 16384 },
-	learn_rate: { min: 1, max: 1000000, default: 20000 }
+	learn_rate: { min: 1, max: 1000000, default: 20000 },
+	hw_min_rate: { min: 0, max: 4294967295, default: 500000 },
+	hw_rate_limit: { min: 1, max: 1000, default: 200 },
+	hw_max_flows: { min: 0, max: 65536, default: 0 }
 };
 
 const MARK = /^(0x[0-9a-f]{1,8}|\d{1,10})(?:\/(0x[0-9a-f]{1,8}|\d{1,10}))?$/i;
 const U32 = 0xffffffff;
+
+const DEVICE = /^(?!\.{1,2}$)[^\s/:\u0080-\uffff]{1,15}$/;
+
+/* What an exception can name, in the order of its row. */
+const CONDITIONS = [ 'src', 'dst', 'proto', 'port', 'device', 'mac', 'mark' ];
 
 /* true, or what is wrong with the mark. */
 function checkMark(text) {
@@ -37,10 +46,18 @@ function checkMark(text) {
 	if (value > 0 && (value & ~mask) !== 0)
 		return _('The value has bits that the mask does not have');
 
-	if (value == 0 && found[2] == null)
+	return true;
+}
+
+function checkExcludeMark(text) {
+	if (/^(0x)?0+$/i.test(text))
 		return _('A bare 0 would exclude every connection without a mark; write 0/0xffffffff if that is meant');
 
-	return true;
+	return checkMark(text);
+}
+
+function checkDevice(text) {
+	return text === '' || DEVICE.test(text) || _('Expecting the name of a network device, at most 15 characters');
 }
 
 return view.extend({
@@ -62,6 +79,7 @@ return view.extend({
 		section.tab('general', _('General'));
 		section.tab('learning', _('Learning'));
 		section.tab('limits', _('Limits'));
+		section.tab('hardware', _('Hardware'));
 		section.tab('exceptions', _('Exceptions'));
 
 		this.flag(section, 'general', 'enabled', '0', _('Acceleration'), _('Forward running connections on the short path. Off hands all of them back to the normal path; no connection ends.'));
@@ -76,11 +94,23 @@ return view.extend({
 		this.number(section, 'limits', 'max_flows', _('Flows'), this.memory(info));
 		this.number(section, 'limits', 'host_flows', _('Flows of one host'), _('So that no single host can fill the table.'));
 
+		const mode = section.taboption('hardware', form.ListValue, 'hwnat_mode', _('Flows for the hardware'), _('Software keeps latency lower, so flows need not leave it while the processor has time for them.'));
+
+		mode.value('auto', _('the fastest, while the processor is busy'));
+		mode.value('always', _('all that are fast enough'));
+		mode.default = 'auto';
+		mode.rmempty = true;
+
+		this.number(section, 'hardware', 'hw_min_rate', _('Fast enough (bytes per second)'), _('Both directions together.'));
+		this.number(section, 'hardware', 'hw_rate_limit', _('Handed over in a second'), _('Directions of flows, at the most.'));
+		this.number(section, 'hardware', 'hw_max_flows', _('In the hardware at once'), _('Directions of flows, at the most; 0 for what its table bears.'));
+
 		const mark = section.taboption('exceptions', form.Value, 'exclude_mark', _('Connection mark'), _('Connections with this mark, compared under the mask, stay on the normal path. Mark them in the firewall, for example those that a shaper or a filter must see. Empty: none.'));
 
 		mark.placeholder = '0x10/0xf0';
 		mark.rmempty = true;
-		mark.validate = (id, value) => checkMark(value);
+		mark.validate = (id, value) => checkExcludeMark(value);
+		this.exceptions(map);
 
 		return map.render().then((node) => show.el('div', { 'class': 'nf-page', 'id': 'nf-settings' },
 			failed ? show.notice('warning', failed.kind == 'absent' ? _('The daemon is not running') : null,
@@ -105,6 +135,68 @@ return view.extend({
 		option.datatype = 'range(%d,%d)'.format(limit.min, limit.max);
 		option.placeholder = String(limit.default);
 		option.rmempty = true;
+	},
+
+	/* A row for each section, edited in a dialog: a row for all that one can name would be too wide. */
+	exceptions(map) {
+		const section = map.section(form.GridSection, 'exception', _('Exceptions'), _('Traffic that always takes the normal path, for example because a filter must see all of it. All that an exception names must match.'));
+		const titles = {};
+		const add = (kind, name, title, description) => {
+			const option = section.option(kind, name, title, description);
+
+			titles[name] = title;
+			option.modalonly = true;
+			option.rmempty = true;
+
+			return option;
+		};
+
+		section.addremove = true;
+		section.anonymous = true;
+		section.nodescriptions = true;
+		section.addbtntitle = _('Add an exception');
+		section.modaltitle = _('Exception');
+
+		const enabled = add(form.Flag, 'enabled', _('Enabled'));
+
+		enabled.modalonly = null;
+		enabled.default = '1';
+		add(form.Value, 'name', _('Name'), _('For your own use.')).modalonly = null;
+
+		const matches = section.option(form.DummyValue, '_matches', _('Matches'));
+
+		matches.modalonly = false;
+		matches.cfgvalue = (id) => CONDITIONS.filter((name) => uci.get('natflow', id, name))
+			.map((name) => '%s %s'.format(titles[name], uci.get('natflow', id, name))).join(', ') || _('nothing yet: name something, or natflow refuses the settings');
+
+		for (const [ name, title, description ] of [
+			[ 'src', _('Source'), _('Address or prefix of who opened the connection.') ],
+			[ 'dst', _('Destination'), _('Address or prefix that it was opened to, before or after translation.') ]
+		])
+			add(form.Value, name, title, description).datatype = 'or(ipaddr("nomask"),cidr)';
+
+		const proto = add(form.ListValue, 'proto', _('Protocol'));
+
+		proto.value('', _('any'));
+		proto.value('tcp', 'TCP');
+		proto.value('udp', 'UDP');
+		proto.default = '';
+
+		const port = add(form.Value, 'port', _('Port'), _('Port that it was opened to, or a range such as 5060-5070.'));
+
+		port.datatype = 'portrange';
+
+		const device = add(form.Value, 'device', _('Device'), _('Its packets come in or go out by this device: a port, or a VLAN, bridge or PPPoE device on the way.'));
+
+		device.placeholder = 'br-lan';
+		device.validate = (id, value) => checkDevice(value);
+
+		add(form.Value, 'mac', _('MAC address'), _('A station that its frames come from or go to.')).datatype = 'macaddr';
+
+		const mark = add(form.Value, 'mark', _('Connection mark'), _('VALUE or VALUE/MASK, decimal or with 0x.'));
+
+		mark.placeholder = '0x100/0x100';
+		mark.validate = (id, value) => checkMark(value);
 	},
 
 	memory(info) {

@@ -5,6 +5,7 @@
 'require ui';
 'require natflow.bus as bus';
 'require natflow.graph as graph';
+'require natflow.names as names';
 'require natflow.remedy as remedy';
 'require natflow.show as show';
 
@@ -14,6 +15,9 @@ const SAMPLE_SECONDS_MIN = 2; // over less, the counters' own step would pass fo
 const CLIENTS_SHOWN = 10;
 const REASONS_SHOWN = 8;
 const el = show.el;
+
+/* Conflicts with what must see packets; the others are accelerators. */
+const WATCHERS = [ 'filter', 'shaper' ];
 
 const ENGINES = [ 'slow', 'software', 'hardware' ];
 
@@ -27,6 +31,7 @@ const SENTENCES = {
 	off: () => _('Acceleration is off. All traffic takes the normal path.'),
 	software: () => _('Acceleration is on: software forwards the traffic on the short path.'),
 	hardware: () => _('Acceleration is on: the hardware forwards traffic.'),
+	on: () => _('Acceleration is on. By which engine the module does not tell.'),
 	conflict: () => _('Acceleration is on, but another accelerator takes connections away from it.'),
 	error: () => _('Something keeps natflow from working.')
 };
@@ -58,7 +63,7 @@ return view.extend({
 	ask() {
 		return Promise.all([
 			bus.status().catch(reject),
-			bus.clients().catch(reject),
+			names.clients().catch(reject),
 			this.info ? this.info : bus.info().catch(reject)
 		]);
 	},
@@ -82,9 +87,16 @@ return view.extend({
 		this.versions = el('p', { 'class': 'nf-muted', 'id': 'nf-versions' });
 		this.strip = el('div', { 'class': 'nf-strip', 'id': 'nf-engines' });
 		this.graph = new graph.Rate(ENGINES.map((name) => ({ name, label: ENGINE_NAMES[name]() })), GRAPH_SECONDS);
+		this.uncounted = el('p', { 'class': 'nf-muted', 'id': 'nf-uncounted', 'role': 'status' });
 		this.share = el('div', { 'id': 'nf-share' });
 		this.clients = el('div', { 'id': 'nf-clients' });
 		this.reasons = el('div', { 'id': 'nf-reasons' });
+		this.untold = el('div', { 'id': 'nf-untold' });
+		this.told = el('div', {},
+			this.section(_('Traffic by engine'), _('The rate of all that the router forwards, by the engine that does it.'), el('div', {}, this.uncounted, this.graph.node)),
+			this.section(_('Share of all bytes'), null, this.share),
+			this.section(_('Hosts'), null, this.clients),
+			this.section(_('Why not everything is accelerated'), _('Flows in the table now, and packets since the module was loaded, by the reason for which they took the normal path.'), this.reasons));
 
 		const page = el('div', { 'class': 'nf-page', 'id': 'nf-status' },
 			el('h2', {}, _('Flow Acceleration')),
@@ -97,10 +109,8 @@ return view.extend({
 					this.versions,
 					this.writable ? null : el('p', { 'class': 'nf-muted', 'id': 'nf-readonly' }, _('This login may look at this page but change nothing.')))),
 			this.strip,
-			this.section(_('Traffic by engine'), _('The rate of all that the router forwards, by the engine that does it.'), this.graph.node),
-			this.section(_('Share of all bytes'), null, this.share),
-			this.section(_('Hosts'), null, this.clients),
-			this.section(_('Why not everything is accelerated'), _('Flows in the table now, and packets since the module was loaded, by the reason for which they took the normal path.'), this.reasons));
+			this.untold,
+			this.told);
 
 		this.update(answers);
 		poll.add(() => this.ask().then((next) => this.update(next)), SECONDS);
@@ -127,6 +137,10 @@ return view.extend({
 			return;
 
 		this.updateEngines(status);
+
+		if (this.updateUntold(status))
+			return;
+
 		this.updateRates(status);
 		this.updateShare(status);
 		this.updateReasons(status);
@@ -149,7 +163,7 @@ return view.extend({
 				problems.push(show.notice('error', null, [ status.message ]));
 
 			for (const conflict of status.conflicts)
-				problems.push(show.notice('warning', _('Another accelerator is at work'), [ _(conflict.text), _(conflict.hint) ],
+				problems.push(show.notice('warning', WATCHERS.includes(conflict.code) ? _('Not everything can be accelerated') : _('Another accelerator is at work'), [ _(conflict.text), _(conflict.hint) ],
 					conflict.code == 'firewall-flow-offloading'
 						? this.actions(_('Switch the firewall’s offloading off'), () => remedy.firewallOffloadingOff()) : null));
 
@@ -202,8 +216,10 @@ return view.extend({
 
 		this.toggle.setAttribute('aria-checked', status?.enabled && !failed ? 'true' : 'false');
 		show.text(this.sentence, failed ? _('It is not known whether acceleration is on.') : SENTENCES[status.state]?.() ?? status.state);
-		show.text(this.versions, failed ? '' : _('natflow %s, module %s, counting for %s').format(
-			status.version, status.module.version || '–', show.duration(status.uptime * 1000)));
+		show.text(this.versions, failed ? '' : status.uptime == null
+			? _('natflow %s, module: %s').format(status.version, status.module.name)
+			: _('natflow %s, module %s, counting for %s').format(
+				status.version, status.module.version || '–', show.duration(status.uptime * 1000)));
 	},
 
 	handleToggle() {
@@ -246,20 +262,37 @@ return view.extend({
 		const words = { active: _('Active'), ready: _('Not active'), none: _('Not available') };
 		const facts = [ el('dt', {}, _('Configured')), el('dd', {}, state.configured ? _('on') : _('off')) ];
 
-		if (state.active)
+		if (state.active && flows != null)
 			facts.push(el('dt', {}, _('Flows')), el('dd', {}, show.count(flows)));
+
+		if (state.installed)
+			facts.push(el('dt', {}, _('Directions in its table')), el('dd', {}, _('%s of %s').format(show.count(state.bound), show.count(state.capacity))));
 
 		return el('div', { 'class': 'nf-card', 'data-engine': name, 'data-word': word },
 			el('div', { 'class': 'nf-card-head' }, el('strong', {}, title), show.badge(state.active ? name : word, words[word])),
 			el('p', { 'class': 'nf-muted' }, what),
 			el('dl', { 'class': 'nf-facts' }, facts),
-			!state.active && state.reason ? el('p', {}, _(state.reason)) : null,
+			state.reason ? el('p', {}, _(state.reason)) : null,
+			state.estimated ? el('p', {}, _('It does not count: bytes of its flows are estimates.')) : null,
 			state.reboot_required ? el('p', {}, el('strong', {}, _('It needs a reboot.'))) : null);
+	},
+
+	/* Of what the module that is driven does not tell nothing is drawn, and that is said once. */
+	updateUntold(status) {
+		const untold = status.module.loaded && !status.module.tells;
+
+		this.told.style.display = untold ? 'none' : '';
+		show.content(this.untold, untold, () => untold ? [ this.section(_('Not available with this module'), null,
+			el('p', { 'class': 'nf-empty' }, _(status.module.note))) ] : []);
+
+		return untold;
 	},
 
 	updateRates(status) {
 		const now = performance.now() / 1000;
 		const last = this.last;
+
+		show.text(this.uncounted, status.enabled ? '' : _('While acceleration is off nothing is counted: all packets pass natflow by.'));
 
 		if (last && now - last.time < SAMPLE_SECONDS_MIN)
 			return;
@@ -271,7 +304,7 @@ return view.extend({
 			for (const name of ENGINES)
 				rates[name] = (status.bytes[name] - last.bytes[name]) / (now - last.time);
 
-			this.graph.add(now, rates);
+			this.graph.add(now, now - last.time, rates);
 		}
 
 		this.last = { time: now, uptime: status.uptime, bytes: status.bytes };
