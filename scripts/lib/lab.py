@@ -108,15 +108,15 @@ class Lab:
 
     # Connections
 
-    def udp(self, version: int = 4, *, dnat: bool = False, port: int = 0) -> Pair:
-        """A UDP exchange has taken place in both directions."""
-        return self._pair(socket.SOCK_DGRAM, version, dnat, port)
+    def udp(self, version: int = 4, *, dnat: bool = False, port: int = 0, source: str = "") -> Pair:
+        """A UDP exchange has taken place in both directions; the opener's address is `source`."""
+        return self._pair(socket.SOCK_DGRAM, version, dnat, port, source)
 
     def tcp(self, version: int = 4, *, dnat: bool = False, port: int = 0) -> Pair:
         """An established TCP connection."""
         return self._pair(socket.SOCK_STREAM, version, dnat, port)
 
-    def _pair(self, kind: int, version: int, dnat: bool, port: int) -> Pair:
+    def _pair(self, kind: int, version: int, dnat: bool, port: int, source: str = "") -> Pair:
         family = socket.AF_INET if version == 4 else socket.AF_INET6
         opener, listener = (self.s, self.c) if dnat else (self.c, self.s)
         passive = listener.socket(family, kind)
@@ -126,6 +126,8 @@ class Lab:
         target = (WAN4, WAN6)[version == 6] if dnat else address[version == 6]
         target_port = DNAT_PORT if dnat else passive.getsockname()[1]
         active = opener.socket(family, kind)
+        if source:
+            active.bind((source, 0))
         for sock in (passive, active):
             sock.settimeout(10)
         if kind == socket.SOCK_STREAM:

@@ -246,6 +246,8 @@ static unsigned int send(struct natflow_net *nn, struct sk_buff *skb,
 			 const struct natflow_egress *egress)
 {
 	count(nn, flow, dir, packet);
+	/* As IP receive leaves it: who edits or measures packets further down relies on it. */
+	skb_set_transport_header(skb, packet->l4_offset);
 	natflow_xmit(skb, egress, flow, dir);
 	return NF_STOLEN;
 }

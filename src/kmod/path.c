@@ -352,9 +352,11 @@ void natflow_egress_recheck(struct natflow_net *nn)
 			if (moved(egress)) {
 				nn->egress_seq++;
 				kill(egress);
-			} else if (natflow_dev_shapes(egress->dev)) {
-				shaper_dev = egress->dev->ifindex;
+				continue;
 			}
+			WRITE_ONCE(egress->queued, natflow_dev_shapes(egress->dev));
+			if (egress->queued)
+				shaper_dev = egress->dev->ifindex;
 		}
 		spin_unlock_bh(&nn->egress_lock);
 	}

@@ -32,10 +32,11 @@ struct nf_conn;
  * @encaps: the same as one word
  * @encap_count: how many of @encap
  * @header_len: bytes of @header; 0 on a device without a link-layer header
- * @kind: enum natflow_egress_kind, of @port
+ * @queued: somebody's queueing discipline or filter is on @dev
  * @dead: something on the way changed; never goes back
  * @port: ifindex of the port
  * @conduit: ifindex of the device that carries the frames of a DSA user port, or 0
+ * @kind: enum natflow_egress_kind, of @port
  * @shaped: @dev is not the port
  * @family: AF_INET or AF_INET6, that of the route
  * @port_encap: tags and PPPoE header that the frames have on the port; those of replies, too
@@ -68,11 +69,12 @@ struct natflow_egress {
 	};
 	u8			encap_count;
 	u8			header_len;
-	u8			kind;
+	bool			queued;
 	bool			dead;
 	int			port;
 
 	int			conduit;
+	u8			kind;
 	bool			shaped;
 	u8			family;
 	u8			port_encap_count;

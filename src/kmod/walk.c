@@ -348,6 +348,7 @@ enum natflow_reason natflow_walk(struct natflow_egress *egress, struct net_devic
 	if (reason)
 		return reason;
 	build_header(egress);
+	egress->queued = natflow_dev_shapes(egress->dev);
 	egress->headroom = LL_RESERVED_SPACE(egress->dev);
 	if (egress->header_len > ETH_HLEN)
 		egress->headroom += NATFLOW_HEADER_MAX - ETH_HLEN;

@@ -6,6 +6,7 @@
 #include <linux/ppp_defs.h>
 #include <net/dst.h>
 #include <net/gso.h>
+#include <net/netfilter/nf_conntrack.h>
 
 #include "xmit.h"
 
@@ -61,6 +62,15 @@ static void send_segments(struct sk_buff *skb, const struct natflow_egress *egre
 	}
 }
 
+/* Who queues by connection (cake's "nat") or filters by it finds it at the packet, as ever. */
+static void attach(struct sk_buff *skb, const struct natflow_flow *flow, int dir)
+{
+	nf_reset_ct(skb);
+	nf_conntrack_get(&flow->ct->ct_general);
+	nf_ct_set(skb, flow->ct,
+		  dir == IP_CT_DIR_ORIGINAL ? IP_CT_ESTABLISHED : IP_CT_ESTABLISHED_REPLY);
+}
+
 /**
  * natflow_xmit() - send a rewritten packet; takes it
  * @skb: packet, data at the network header, with headroom for the link-layer header
@@ -88,6 +98,8 @@ void natflow_xmit(struct sk_buff *skb, const struct natflow_egress *egress,
 
 	__vlan_hwaccel_clear_tag(skb);
 	skb->dev = egress->dev;
+	if (READ_ONCE(egress->queued))
+		attach(skb, flow, dir);
 	if (egress->encap_count) {
 		if (skb_is_gso(skb) && natflow_encap_has_pppoe(egress->encap, egress->encap_count))
 			send_segments(skb, egress, READ_ONCE(flow->pcp[dir]));
