@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 LABEL = 12  # columns of the names in front of status and info
 REASONS_SHOWN = 10
 
+#: Of a number that holds what hardware without counters has forwarded; and how far off it is.
+ESTIMATED = "  estimated"
+BOUND = "their bytes are estimates, the truth is from 0 to what the link carries"
 #: Reasons of the hardware that say nothing about one flow, or end by themselves.
 USUAL = ("none", "hw-off", "hw-no-client", "hw-no-door", "hw-cpu", "hw-rate", "hw-unproved")
 
@@ -62,7 +65,8 @@ def status(reply: Reply) -> list[str]:
     for name, count in reply["bytes"].items():
         packets = short(reply["packets"][name])
         part = share(count, total)
-        lines.append(f"{clean(name):<{LABEL}}{packets:>10}{size(count):>12}{part:>9}")
+        mark = ESTIMATED if count and name == "hardware" and reply["hwnat"]["estimated"] else ""
+        lines.append(f"{clean(name):<{LABEL}}{packets:>10}{size(count):>12}{part:>9}{mark}")
     return [*lines, *_reasons(reply), *_problems(reply)]
 
 
@@ -99,7 +103,7 @@ def _table(engine: Reply) -> str:
     text = f"{engine['bound']} directions of flows in its table of {engine['capacity']}"
     waiting = engine["installed"] - engine["bound"]
     text += f", {waiting} more handed over" if waiting else ""
-    return f"{text}; their counters are estimates" if engine["estimated"] else text
+    return f"{text}; {BOUND}" if engine["estimated"] else text
 
 
 def _reasons(reply: Reply) -> list[str]:
@@ -228,7 +232,9 @@ def clients(reply: Reply) -> list[str]:
         fast = share(total - engines["slow"], total)
         up, down = bits(row["rate"]["up"]), bits(row["rate"]["down"])
         head = names[0][:44]
-        lines.append(f"{head:<45}{row['flows']:>6}{up:>6}{down:>6}{size(total):>10}{fast:>6}")
+        mark = ESTIMATED if row["estimated"] else ""
+        line = f"{head:<45}{row['flows']:>6}{up:>6}{down:>6}{size(total):>10}{fast:>6}{mark}"
+        lines.append(line)
         lines += [f"  {name}" for name in names[1:]]
     shown, total = len(reply["clients"]), reply["total"]
     hosts = "host" if total == 1 else "hosts"

@@ -24,7 +24,7 @@ from natflow.kernel.filters import Filter
 from natflow.service.clients import clients
 from natflow.service.explain import explain
 from natflow.service.flows import query, top
-from natflow.service.hardware import Hardware
+from natflow.service.hardware import Hardware, ask
 from natflow.service.status import info, look, settings, state, status
 
 TYPE_CHECKING = False
@@ -107,7 +107,10 @@ class Service:
 
     def clients(self) -> Reply:
         """The hosts on the inner side."""
-        return clients(self.control.kernel().clients(), host.names())
+        kernel = self.control.kernel()
+        told = ask(kernel)
+        estimated = told is not None and told.client and not told.counters
+        return clients(kernel.clients(), host.names(), estimated=estimated)
 
     def explain(self, table: Reply) -> Reply:
         """Why a flow is forwarded as it is."""

@@ -14,8 +14,11 @@ ROWS_MAX = 500
 ENGINES = ("slow", "software", "hardware")
 
 
-def clients(records: Iterable[Client], names: Mapping[str, str]) -> dict[str, Any]:
-    """All hosts by rate, highest first. Rates are bytes per second, idle milliseconds.
+def clients(
+    records: Iterable[Client], names: Mapping[str, str], *, estimated: bool = False
+) -> dict[str, Any]:
+    """All hosts by rate, highest first. Rates are bytes per second, idle milliseconds;
+    ``estimated`` says that the hardware does not count.
 
     Addresses with one MAC address are one host, unless there are several IPv4 addresses among
     them: then the MAC address is that of a router in between, and each address is a host.
@@ -26,14 +29,16 @@ def clients(records: Iterable[Client], names: Mapping[str, str]) -> dict[str, An
     rows = []
     for group in groups.values():
         if sum(client.family == 4 for client in group) > 1:
-            rows += [_row([client], names, "") for client in group]
+            rows += [_row([client], names, "", estimated) for client in group]
         else:
-            rows.append(_row(group, names, names.get(group[0].mac, "")))
+            rows.append(_row(group, names, names.get(group[0].mac, ""), estimated))
     rows.sort(key=lambda row: (row["rate"]["up"] + row["rate"]["down"], row["flows"]), reverse=True)
     return {"total": len(rows), "clients": rows[:ROWS_MAX]}
 
 
-def _row(group: list[Client], names: Mapping[str, str], name: str) -> dict[str, Any]:
+def _row(
+    group: list[Client], names: Mapping[str, str], name: str, estimated: bool
+) -> dict[str, Any]:
     """One host; name is what its MAC address is known by."""
     group.sort(key=lambda client: (client.family, client.address))
     mac = group[0].mac
@@ -53,6 +58,7 @@ def _row(group: list[Client], names: Mapping[str, str], name: str) -> dict[str, 
             engine: _pair(getattr(client, f"{engine}_packets") for client in group)
             for engine in ENGINES
         },
+        "estimated": estimated and any(any(client.hardware_packets) for client in group),
     }
 
 

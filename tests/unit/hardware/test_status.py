@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from unit.hardware.router import Router
-from unit.kernel.fake import FakeKernel, flow
+from unit.kernel.fake import FakeKernel, client, flow
 from unit.service.bench import ON, Bench
 
 from natflow.kernel.errors import KernelError
@@ -75,6 +75,19 @@ def test_an_engine_that_does_not_count(tmp_path: Path) -> None:
     made = bench(tmp_path, profile="mt7621", counters=False, wed_version=0)
     assert made.call("status")["hwnat"]["estimated"] is True
     assert made.call("info")["hardware"]["counters"] is False
+
+
+@pytest.mark.parametrize("counters", [False, True])
+def test_hosts_of_an_engine_that_does_not_count(counters: bool, tmp_path: Path) -> None:
+    kernel = FakeKernel(
+        clients=[
+            client("192.168.1.2", rate=(1, 0), hardware_packets=(0, 1)),
+            client("192.168.1.3", mac="", software_packets=(1, 1)),
+        ]
+    )
+    kernel.hw = TOLD._replace(counters=counters)
+    rows = Bench(tmp_path, ON, kernel).call("clients")["clients"]
+    assert [row["estimated"] for row in rows] == [not counters, False]
 
 
 @pytest.mark.parametrize(

@@ -311,6 +311,7 @@ def test_clients(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             "hardware": {"up": 0, "down": 0},
         },
         "packets": {engine: {"up": 0, "down": 0} for engine in ("slow", "software", "hardware")},
+        "estimated": False,
     }
 
 
