@@ -99,9 +99,28 @@ class HwLab(PpeLab):
         return flow
 
     def bind(self, *pairs: Pair, states: tuple[str, str] = ("bound", "bound")) -> None:
-        """Traffic until each pair's directions are in these states."""
-        for pair in pairs:
-            self.wait(lambda pair=pair: self.hw_state(pair) == states, pair)  # type: ignore[misc]
+        """Traffic until all pairs' directions are in these states."""
+        left = list(pairs)
+
+        def settled() -> bool:
+            left[:] = [pair for pair in left if self.hw_state(pair) != states]
+            return not left
+
+        until = time.monotonic() + SECONDS * len(pairs)
+        while not settled():
+            assert time.monotonic() < until, self.story(*left)
+            for pair in left:
+                ping(pair, 5)
+            time.sleep(0.02)
+
+    def drain(self) -> None:
+        """Until the hardware has no counts that natflow has not read."""
+        until = time.monotonic() + SECONDS
+        while sum(entry.packets for entry in self.soc.entries("bind")):
+            assert time.monotonic() < until, self.story()
+            time.sleep(0.05)
+        # Is answered when the look at the counters has ended.
+        self.kernel.hardware()
 
     @staticmethod
     def mac(ns: Netns, device: str) -> str:
