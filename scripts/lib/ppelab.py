@@ -7,7 +7,7 @@ a bridge over them, on a VLAN device.
 
 from __future__ import annotations
 
-from lab import CLIENT4, CLIENT6, LAN4, LAN6, SERVER4, SERVER6, WAN4, WAN6, Lab, _numbers
+from lab import CLIENT4, CLIENT6, LAN4, LAN6, PROMPT, SERVER4, SERVER6, WAN4, WAN6, Lab, _numbers
 from netns import Netns
 from ppesim import Soc
 
@@ -56,10 +56,14 @@ class PpeLab(Lab):
         self.r.sysctl(net__netfilter__nf_conntrack_acct=1)
         self.r.nft(self.ruleset(masquerade, False, False))
         if flowtable:
+            # Mainline offers a flow once, and leaves out the direction whose neighbour it must ask
+            # for first.
+            for version in (4, 6):
+                self.udp(version).close()
             self.add_flowtable()
         self.kernel = self.r.call(Kernel)
         if natflow is not None:
-            self.configure(enabled=1, delay_pkts=0, **natflow)
+            self.configure(**PROMPT | natflow)
 
     def _make_port(self, side: str, kind: str, host: Netns) -> None:
         base, _, upper = kind.partition("-")

@@ -73,9 +73,9 @@ def measure(lab: Lab, version: int, proto: str, nat: bool, number: int) -> Cell:
         if proto == "udp":
             sent = _datagrams(pair)
         else:
-            base = _bytes_sent(pair)
+            base = bytes_sent(pair)
             transfer(pair, TCP_BYTES)
-            now = _bytes_sent(pair)
+            now = bytes_sent(pair)
             sent = now[0] - base[0], now[1] - base[1]
         explained = lab.kernel.explain(pair.tuple_)
         after = explained.flow
@@ -120,7 +120,7 @@ def _datagrams(pair: Pair) -> tuple[int, int]:
     return totals[0], totals[1]
 
 
-def _bytes_sent(pair: Pair) -> tuple[int, int]:
+def bytes_sent(pair: Pair) -> tuple[int, int]:
     def of(sock: socket.socket) -> int:
         info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
         (count,) = struct.unpack_from("=Q", info, TCP_INFO_BYTES_SENT)

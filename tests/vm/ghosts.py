@@ -173,6 +173,19 @@ class GhostFlow:
                 return
         raise AssertionError(f"not accelerated: {self.lab.kernel.explain(self.tuple_)}")
 
+    def send_fast(self, side: int, packet: Packet) -> None:
+        """Sends a packet that is to be fast. It may be sent again where an event of the network
+        (a host that solicits routers, a link that came up) had made the proof stale."""
+        for _ in range(3):
+            before, reasons = self.fast(side), self.lab.reasons()
+            assert self.exchange(side, [packet])
+            if self.fast(side) == before + 1:
+                return
+            after = self.lab.reasons()
+            why = {name for name, count in after.items() if count != reasons.get(name)}
+            assert why == {"stale"}, (why, self.record())
+        raise AssertionError(f"stale again and again: {self.record()}")
+
     def state(self) -> str:
         return self.lab.kernel.explain(self.tuple_).state
 

@@ -37,7 +37,7 @@ def test_inner_checksum_left_to_the_device() -> None:
     """A UDP tunnel without outer checksum, whose inner checksum the device is to complete: the
     outer one stays zero. It is no pseudo-header sum, though the packet is CHECKSUM_PARTIAL."""
     inner = struct.pack("!HHHH", 1, 2, 8 + 32, 0x1234) + bytes(32)
-    with network(masquerade=True, settings={"sample_interval": 10000}) as lab:
+    with network(masquerade=True) as lab:
         pair = lab.udp()
         ping(pair, 10)
         fast = fast_packets(lab.flow(pair))
@@ -67,7 +67,7 @@ def test_inner_checksum_left_to_the_device() -> None:
 
 def test_conntrack_timeout_shorter_than_the_proof() -> None:
     """A connection that is used stays, however short conntrack's patience is."""
-    with network(masquerade=True, settings={"sample_interval": 10000}) as lab:
+    with network(masquerade=True) as lab:
         lab.r.sysctl(
             net__netfilter__nf_conntrack_udp_timeout=2,
             net__netfilter__nf_conntrack_udp_timeout_stream=2,
@@ -92,7 +92,7 @@ def path_of(lab: Lab, pair: Pair, direction: str) -> Path | None:
 
 def test_bridge_begins_to_tag() -> None:
     """No event tells that a bridge tags what it sends to a port from now on."""
-    with network(lan="bridge", settings={"sample_interval": 10000}) as lab:
+    with network(lan="bridge") as lab:
         lab.r.ip("link set lan type bridge vlan_filtering 1")
         pair = lab.udp()
         ping(pair, 5)
@@ -116,7 +116,7 @@ def test_bridge_begins_to_tag() -> None:
 
 def test_tag_of_another_protocol() -> None:
     """A service tag (802.1ad) with the number of the VLAN is another network."""
-    with network(lan="vlan", settings={"sample_interval": 10000}) as lab:
+    with network(lan="vlan") as lab:
         pair = lab.udp()
         ping(pair, 10)
         fast = fast_packets(lab.flow(pair))
@@ -142,7 +142,7 @@ def test_tag_of_another_protocol() -> None:
 
 def test_reset_before_the_first_fast_segment() -> None:
     """Nothing is known of the sequence numbers yet: zero is not one that fits."""
-    with network(settings={"sample_interval": 10000}) as lab:
+    with network() as lab:
         pair = lab.tcp()
         flow = lab.flow(pair)
         assert flow is not None and fast_packets(flow) == 0 and flow.state == "software"

@@ -42,7 +42,7 @@ IP_PRECEDENCE_TOS = 0x10  # Becomes priority 6 (ip_tos2prio of the kernel).
 
 @pytest.fixture(scope="module", params=LINKS)
 def ghosts(request: pytest.FixtureRequest) -> Iterator[EncapGhosts]:
-    lab = Lab(rules=RULES, settings={"sample_interval": 10000})
+    lab = Lab(rules=RULES)
     options = "egress-qos-map 0:1 6:5" if request.param.startswith(("ad", "q", "vlan")) else ""
     ghosts = EncapGhosts(lab, LINKS[request.param], options)
     yield ghosts

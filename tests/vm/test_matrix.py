@@ -32,8 +32,6 @@ ROWS = {
 }
 MOST_OFF = 0.001
 LEAST_FAST = 0.9
-# Milliseconds. No packet of a cell is needed as a proof, so all of its bytes are natflow's.
-SAMPLE_INTERVAL = 10000
 
 _numbers = itertools.count(1)
 
@@ -44,8 +42,7 @@ class Row:
     def __init__(self, name: str, table: Table) -> None:
         lan, wan = name.split("/")
         self.reason = ROWS[name]
-        settings = {"sample_interval": SAMPLE_INTERVAL}
-        self.lab = Lab(lan=lan, wan=wan, rules=RULES, settings=settings)
+        self.lab = Lab(lan=lan, wan=wan, rules=RULES)
         for host in (self.lab.c, self.lab.s):
             # All segments of a connection have headers of the same size then.
             host.sysctl(net__ipv4__tcp_sack=0)

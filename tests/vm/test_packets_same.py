@@ -38,7 +38,7 @@ MUTANTS = 300
 
 @pytest.fixture(scope="module")
 def ghosts() -> Iterator[Ghosts]:
-    lab = Lab(rules=RULES, settings={"sample_interval": 10000})
+    lab = Lab(rules=RULES)
     ghosts = Ghosts(lab)
     yield ghosts
     ghosts.close()

@@ -432,13 +432,15 @@ def test_rate_and_age(bench: Bench) -> None:
     for _ in range(29):
         bench.send("lan", UDP4)
     assert bench.soc.entries() == [] and bench.received("wan") == []
-    time.sleep(1.1)
-    bound = 0
-    while not bench.soc.entries():
-        bench.send("lan", UDP4)
-        bound += 1
-        assert bound < 200
-    assert bound >= 30
+    # A machine that is too slow for 30 in a second gets another second.
+    for _ in range(10):
+        time.sleep(1.1)
+        for _ in range(31):
+            bench.send("lan", UDP4)
+        if bench.soc.entries():
+            break
+    assert len(bench.soc.entries()) == 1
+    bench.received("wan")
     bench.soc.advance(11)
     bench.send("lan", UDP4)
     assert len(bench.received("wan")) == 1

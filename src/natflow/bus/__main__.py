@@ -106,7 +106,8 @@ def _listen(bus: Bus, options: argparse.Namespace) -> int:
     if not bus.connected:
         bus.objects("-")  # says why
     while True:
-        bus.tick(60.0)
+        # Python misses an interrupt that comes just before it waits, until the wait is over.
+        bus.tick(1.0)
 
 
 def _send(bus: Bus, options: argparse.Namespace) -> int:

@@ -115,16 +115,20 @@ def test_events(run: Run, broker: RunningBroker) -> None:
         text=True,
     )
     assert listener.stdout is not None
-    # Nothing says that it listens; but an event is heard once it does.
-    os.set_blocking(listener.stdout.fileno(), False)
-    line = ""
-    for _ in range(100):
-        assert run("send", "x.y", '{"n": 1}').returncode == 0
-        line = listener.stdout.readline()
-        if line:
-            break
-    assert json.loads(line) == {"x.y": {"n": 1}}
-    listener.send_signal(signal.SIGINT)
-    _, errors = listener.communicate(timeout=10)
+    try:
+        # Nothing says that it listens; but an event is heard once it does.
+        os.set_blocking(listener.stdout.fileno(), False)
+        line = ""
+        for _ in range(100):
+            assert run("send", "x.y", '{"n": 1}').returncode == 0
+            line = listener.stdout.readline()
+            if line:
+                break
+        assert json.loads(line) == {"x.y": {"n": 1}}
+        listener.send_signal(signal.SIGINT)
+        _, errors = listener.communicate(timeout=20)
+    finally:
+        listener.kill()
+        listener.wait()
     assert listener.returncode == 0
     assert "Traceback" not in errors
