@@ -110,22 +110,34 @@ class Lab:
 
     # Connections
 
-    def udp(self, version: int = 4, *, dnat: bool = False, port: int = 0, source: str = "") -> Pair:
-        """A UDP exchange has taken place in both directions; the opener's address is `source`."""
-        return self._pair(socket.SOCK_DGRAM, version, dnat, port, source)
+    def udp(
+        self,
+        version: int = 4,
+        *,
+        dnat: bool = False,
+        port: int = 0,
+        source: str = "",
+        at: str = "",
+    ) -> Pair:
+        """A UDP exchange has taken place in both directions; the opener's address is `source`,
+        the server's `at`."""
+        return self._pair(socket.SOCK_DGRAM, version, dnat, port, source, at)
 
-    def tcp(self, version: int = 4, *, dnat: bool = False, port: int = 0) -> Pair:
+    def tcp(self, version: int = 4, *, dnat: bool = False, port: int = 0, at: str = "") -> Pair:
         """An established TCP connection."""
-        return self._pair(socket.SOCK_STREAM, version, dnat, port)
+        return self._pair(socket.SOCK_STREAM, version, dnat, port, "", at)
 
-    def _pair(self, kind: int, version: int, dnat: bool, port: int, source: str = "") -> Pair:
+    def _pair(
+        self, kind: int, version: int, dnat: bool, port: int, source: str = "", at: str = ""
+    ) -> Pair:
         family = socket.AF_INET if version == 4 else socket.AF_INET6
         opener, listener = (self.s, self.c) if dnat else (self.c, self.s)
         passive = listener.socket(family, kind)
         passive.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         address = (CLIENT4, CLIENT6) if dnat else (SERVER4, SERVER6)
-        passive.bind((address[version == 6], DNAT_TO if dnat else port))
-        target = (WAN4, WAN6)[version == 6] if dnat else address[version == 6]
+        here = at or address[version == 6]
+        passive.bind((here, DNAT_TO if dnat else port))
+        target = (WAN4, WAN6)[version == 6] if dnat else here
         target_port = DNAT_PORT if dnat else passive.getsockname()[1]
         active = opener.socket(family, kind)
         if source:
@@ -199,10 +211,10 @@ def ping(pair: Pair, times: int = 1, size: int = 32) -> None:
     """Sends a message each way, `times` times, and checks what arrives."""
     for number in range(times):
         message = number.to_bytes(4, "big") * (size // 4)
-        pair.client.send(message)
-        assert receive(pair.server, len(message)) == message
-        pair.server.send(message)
-        assert receive(pair.client, len(message)) == message
+        for sender, receiver in ((pair.client, pair.server), (pair.server, pair.client)):
+            sender.send(message)
+            came = receive(receiver, len(message))
+            assert came == message, f"message {number}: {came[:64]!r}"
 
 
 def receive(sock: socket.socket, size: int) -> bytes:

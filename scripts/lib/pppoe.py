@@ -60,9 +60,15 @@ def wait_for(done: Callable[[], bool], what: str) -> None:
 
 
 class Server:
-    """A provider: waits for sessions on `device`; its end of a session is the device `name`."""
+    """A provider: waits for sessions on `device`; its end of a session is the device `name`.
 
-    def __init__(self, ns: Netns, device: str, name: str, local: str, pool: list[str]) -> None:
+    Sessions are numbered from `first` on. One that listens on a port hears the frames of the
+    port's VLANs, too: those must have other numbers.
+    """
+
+    def __init__(
+        self, ns: Netns, device: str, name: str, local: str, pool: list[str], first: int = 1
+    ) -> None:
         _prepare()
         self._files = tempfile.TemporaryDirectory(prefix="pppoe-")
         options = Path(self._files.name, "options")
@@ -70,7 +76,7 @@ class Server:
         addresses = Path(self._files.name, "pool")
         addresses.write_text("".join(f"{address}\n" for address in pool))
         self._process = ns.popen(
-            *("pppoe-server", "-F", "-k", "-I", device, "-L", local),
+            *("pppoe-server", "-F", "-k", "-I", device, "-L", local, "-o", str(first - 1)),
             *("-p", str(addresses), "-O", str(options)),
         )
 

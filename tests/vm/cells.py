@@ -71,7 +71,7 @@ def measure(lab: Lab, version: int, proto: str, nat: bool, number: int) -> Cell:
         ping(pair, 4)
         before = lab.flow(pair)
         if proto == "udp":
-            sent = _datagrams(pair)
+            sent = datagrams(pair)
         else:
             base = bytes_sent(pair)
             transfer(pair, TCP_BYTES)
@@ -101,11 +101,11 @@ def measure(lab: Lab, version: int, proto: str, nat: bool, number: int) -> Cell:
     return Cell(explained.state, explained.reason, (directions[0], directions[1]))
 
 
-def _datagrams(pair: Pair) -> tuple[int, int]:
+def datagrams(pair: Pair, count: int = DATAGRAMS) -> tuple[int, int]:
     """Datagrams of many sizes both ways, in bursts; the bytes sent each way."""
     ends = (pair.client, pair.server), (pair.server, pair.client)
     totals = [0, 0]
-    for _ in range(DATAGRAMS // BURST):
+    for _ in range(count // BURST):
         bursts = []
         for _ in ends:
             sizes = [_random.randint(1, DATAGRAM_MOST) for _ in range(BURST)]

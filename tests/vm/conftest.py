@@ -31,19 +31,25 @@ class Table:
         ]
 
 
-MATRIX = pytest.StashKey[Table]()
+MATRIX, STREAMS = pytest.StashKey[Table](), pytest.StashKey[Table]()
+TITLES = {
+    MATRIX: "links: share of fast packets, and how far counters are off",
+    STREAMS: "streams across hardware on, off and on again",
+}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[MATRIX] = Table()
+    for key in TITLES:
+        config.stash[key] = Table()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    table = terminalreporter.config.stash[MATRIX]
-    if table.lines:
-        terminalreporter.section("links: share of fast packets, and how far counters are off")
-        for line in table.text():
-            terminalreporter.line(line)
+    for key, title in TITLES.items():
+        table = terminalreporter.config.stash[key]
+        if table.lines:
+            terminalreporter.section(title)
+            for line in table.text():
+                terminalreporter.line(line)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,6 +63,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def matrix(pytestconfig: pytest.Config) -> Table:
     """Which links were accelerated, for test_matrix.py."""
     return pytestconfig.stash[MATRIX]
+
+
+@pytest.fixture(scope="session")
+def streams_table(pytestconfig: pytest.Config) -> Table:
+    """What has become of streams, for test_hwnat_links.py."""
+    return pytestconfig.stash[STREAMS]
 
 
 @pytest.fixture(scope="session", autouse=True)
