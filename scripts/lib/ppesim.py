@@ -209,6 +209,21 @@ class Soc:
         `percent` of all others, fail with `error`."""
         self.command(f"fail {command} {count} {error} {percent}")
 
+    def stall(self, command: str, ms: int) -> None:
+        """Every command of this kind takes so long from now on, or until 0 is set; nothing else
+        runs meanwhile."""
+        # Its namespace may be on its way out.
+        self._write(ROOT / self.name / "control", f"stall {command} {ms}")
+
+    def running(self) -> str:
+        """The command that is in progress, or "none". Does not wait for it, as counters() and
+        flows() do."""
+        return str(self.info()["running"])
+
+    def seed(self, number: int) -> None:
+        """Percentages of fail() are drawn anew, the same for the same number."""
+        self.command(f"seed {number}")
+
     def advance(self, seconds: int) -> None:
         """Simulated time passes: what ages in the hardware ages."""
         self.command(f"advance {seconds}")

@@ -181,14 +181,14 @@ def test_full_table(lab: PpeLab) -> None:
 def test_refused_and_slow(lab: PpeLab) -> None:
     """A driver that fails, and one that takes its time: forwarding does not notice."""
     lab.soc.fail("replace", 4, errno.ENOSPC)
-    lab.soc.set(stall_ms=300)
+    lab.soc.stall("replace", 300)
     pair = lab.udp()
     for _ in range(5):
         ping(pair, 20)
     until(lambda: lab.soc.counters()["cmd_replace_failed"] >= 4)
     assert bypassed(lab, pair) == 0
     pair.close()
-    lab.soc.set(stall_ms=0)
+    lab.soc.stall("replace", 0)
     lab.soc.fail("replace", 0, 0)
     lab.r.conntrack("-F")
     until(lambda: not lab.soc.flows())

@@ -5,12 +5,13 @@
  */
 #include <linux/delay.h>
 #include <linux/preempt.h>
-#include <linux/random.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 #include <net/pkt_cls.h>
 
 #include "ppesim.h"
+
+#define STALL_STEP_MS	5
 
 /* May the caller sleep? The driver takes a mutex in every command. */
 static bool may_sleep(struct ppesim_soc *soc)
@@ -21,26 +22,36 @@ static bool may_sleep(struct ppesim_soc *soc)
 	return false;
 }
 
+/* Takes its time, until that is over or the test takes the fault away. */
+static void stall(const struct ppesim_fault *fault)
+{
+	unsigned long until = jiffies + msecs_to_jiffies(READ_ONCE(fault->stall_ms));
+
+	while (READ_ONCE(fault->stall_ms) && time_before(jiffies, until))
+		msleep(STALL_STEP_MS);
+}
+
 /* Counts a command, and tells how it shall fail. */
 static int begin(struct ppesim_soc *soc, enum ppesim_command command)
 {
 	struct ppesim_fault *fault = &soc->faults[command];
 
 	soc->commands[command]++;
-	if (command == PPESIM_CMD_REPLACE && ppesim_knob(soc, STALL_MS))
-		msleep(ppesim_knob(soc, STALL_MS));
+	WRITE_ONCE(soc->running, command);
+	stall(fault);
 	if (fault->left) {
 		fault->left--;
 		return fault->error;
 	}
 	/* The remainder is all but even. */
-	if (fault->percent && get_random_u32() % 100 < fault->percent)
+	if (fault->percent && prandom_u32_state(&soc->random) % 100 < fault->percent)
 		return fault->error;
 	return 0;
 }
 
 static int finish(struct ppesim_soc *soc, enum ppesim_command command, int err)
 {
+	WRITE_ONCE(soc->running, PPESIM_CMD_COUNT);
 	if (err)
 		soc->failures[command]++;
 	return err;

@@ -11,6 +11,8 @@
  *				[tag=other] [path=error|none]
  *	set KNOB NUMBER				one of enum ppesim_knob
  *	fail COMMAND COUNT ERRNO [PERCENT]	bind, unbind, replace, destroy, stats
+ *	stall COMMAND MILLISECONDS		so long each of them takes, or until 0 is set
+ *	seed NUMBER				what percentages are drawn from
  *	advance SECONDS				simulated time passes at once
  *	scale FACTOR				... or faster from now on
  *	reset					empty the hardware tables silently
@@ -153,6 +155,29 @@ static int command_fail(struct ppesim_soc *soc, char **words, unsigned int count
 	return 0;
 }
 
+/* Without the mutex, which a stalled command holds. */
+static int command_stall(struct ppesim_soc *soc, char **words, unsigned int count)
+{
+	int command;
+	u32 ms;
+
+	if (count != 2 || kstrtou32(words[1], 0, &ms))
+		return -EINVAL;
+	command = find_name(ppesim_command_names, PPESIM_CMD_COUNT, words[0]);
+	if (command < 0)
+		return command;
+	WRITE_ONCE(soc->faults[command].stall_ms, ms);
+	return 0;
+}
+
+static int command_seed(struct ppesim_soc *soc, u32 seed)
+{
+	mutex_lock(&soc->mutex);
+	prandom_seed_state(&soc->random, seed);
+	mutex_unlock(&soc->mutex);
+	return 0;
+}
+
 static int command_zero(struct ppesim_soc *soc)
 {
 	struct ppesim_port *port;
@@ -181,6 +206,8 @@ static int command_number(struct ppesim_soc *soc, const char *name, const char *
 
 	if (kstrtou32(word, 0, &number))
 		return -EINVAL;
+	if (!strcmp(name, "seed"))
+		return command_seed(soc, number);
 	if (!strcmp(name, "advance"))
 		ppesim_clock_advance(soc, number);
 	else if (!strcmp(name, "scale"))
@@ -205,6 +232,8 @@ static int soc_command(struct ppesim_soc *soc, char **words, unsigned int count)
 		return command_set(soc, words + 1, count - 1);
 	if (!strcmp(words[0], "fail"))
 		return command_fail(soc, words + 1, count - 1);
+	if (!strcmp(words[0], "stall"))
+		return command_stall(soc, words + 1, count - 1);
 	if (!strcmp(words[0], "zero"))
 		return command_zero(soc);
 	if (!strcmp(words[0], "reset")) {

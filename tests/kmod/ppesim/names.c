@@ -59,7 +59,6 @@ const char * const ppesim_knob_names[PPESIM_K_COUNT] = {
 	[PPESIM_K_AGE_TCP] = "age_tcp",
 	[PPESIM_K_AGE_FIN] = "age_fin",
 	[PPESIM_K_AGE_UNBOUND] = "age_unbound",
-	[PPESIM_K_STALL_MS] = "stall_ms",
 	[PPESIM_K_MIB_OVERHEAD] = "mib_overhead",
 	[PPESIM_K_INIT_NET_ONLY] = "init_net_only",
 	[PPESIM_K_GMAC_HW_STATS] = "gmac_hw_stats",

@@ -25,6 +25,7 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/netdevice.h>
+#include <linux/prandom.h>
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
@@ -200,11 +201,13 @@ enum ppesim_command {
  * @left: so many of the next ones fail
  * @error: with this negative errno
  * @percent: and so many of all, at random
+ * @stall_ms: how long it takes, whatever comes of it
  */
 struct ppesim_fault {
 	u32	left;
 	int	error;
 	u32	percent;
+	u32	stall_ms;
 };
 
 /* Knobs, by the name that control.c takes. Times in seconds unless the name says otherwise. */
@@ -215,8 +218,6 @@ enum ppesim_knob {
 	PPESIM_K_AGE_TCP,
 	PPESIM_K_AGE_FIN,
 	PPESIM_K_AGE_UNBOUND,
-	/* how long a REPLACE takes */
-	PPESIM_K_STALL_MS,
 	/* bytes a packet that the MIB counts besides the IP packet */
 	PPESIM_K_MIB_OVERHEAD,
 	/* 1: find the ingress device in init_net only, as the driver */
@@ -248,6 +249,8 @@ enum ppesim_knob {
  * @ppe: the engines
  * @wed_flows: the driver's count of flows by WED
  * @faults: by command
+ * @running: command in progress, PPESIM_CMD_COUNT for none; read without the mutex
+ * @random: what a percentage is drawn from
  * @knobs: enum ppesim_knob
  * @commands: how often each was called
  * @failures: how often it failed
@@ -279,6 +282,8 @@ struct ppesim_soc {
 	struct ppesim_ppe		ppe[PPESIM_PPES];
 	u32				wed_flows[PPESIM_WEDS];
 	struct ppesim_fault		faults[PPESIM_CMD_COUNT];
+	u8				running;
+	struct rnd_state		random;
 	u32				knobs[PPESIM_K_COUNT];
 	u64				commands[PPESIM_CMD_COUNT];
 	u64				failures[PPESIM_CMD_COUNT];

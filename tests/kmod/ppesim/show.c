@@ -19,6 +19,8 @@ static int info_show(struct seq_file *out, void *unused)
 		   profile->accounting);
 	seq_printf(out, "entries=%u\non=%u\nnow=%lld\nscale=%u\n", soc->entries, soc->on,
 		   ppesim_now(soc), soc->clock_scale);
+	i = READ_ONCE(soc->running);
+	seq_printf(out, "running=%s\n", i < PPESIM_CMD_COUNT ? ppesim_command_names[i] : "none");
 	for (i = 0; i < PPESIM_K_COUNT; i++)
 		seq_printf(out, "%s=%u\n", ppesim_knob_names[i], READ_ONCE(soc->knobs[i]));
 	return 0;

@@ -97,6 +97,8 @@ struct ppesim_soc *ppesim_soc_new(const char *name, const char *profile, u32 ent
 	}
 	soc->home = current->nsproxy->net_ns->net_cookie;
 	mutex_init(&soc->mutex);
+	soc->running = PPESIM_CMD_COUNT;
+	prandom_seed_state(&soc->random, 1);
 	hash_init(soc->cookies);
 	INIT_LIST_HEAD(&soc->bindings);
 	INIT_LIST_HEAD(&soc->blocks);
