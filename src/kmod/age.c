@@ -76,20 +76,26 @@ static void age(struct work_struct *work)
 	natflow_egress_recheck(nn);
 	natflow_offload_aged(nn);
 	/* With nothing left to age the work rests; the next flow wakes it. */
-	if (moving || atomic_read(&nn->flow_count))
+	WRITE_ONCE(nn->age_rests, !moving && !atomic_read(&nn->flow_count));
+	if (!READ_ONCE(nn->age_rests))
 		natflow_age_start(nn);
 }
 
 void natflow_age_init(struct natflow_net *nn)
 {
 	INIT_DELAYED_WORK(&nn->age, age);
+	nn->age_rests = true;
 	nn->aged = jiffies;
 }
 
 /* Harmless when it runs already. */
 void natflow_age_start(struct natflow_net *nn)
 {
-	queue_delayed_work(system_power_efficient_wq, &nn->age, AGE_INTERVAL);
+	if (!queue_delayed_work(system_power_efficient_wq, &nn->age, AGE_INTERVAL))
+		return;
+	/* Rates are those of the time since, not of a rest before it. */
+	if (xchg(&nn->age_rests, false))
+		WRITE_ONCE(nn->aged, jiffies);
 }
 
 void natflow_age_stop(struct natflow_net *nn)

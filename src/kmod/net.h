@@ -81,7 +81,8 @@ struct natflow_stats {
  * @exceptions: flows that are never accelerated, NULL for none; written under RTNL
  * @exceptions_id: id of the last list
  * @age: ageing work
- * @aged: jiffies of the last ageing run
+ * @aged: jiffies of the last ageing run, or of its start after a rest
+ * @age_rests: there is nothing to age
  * @born: jiffies64 when the namespace was set up
  * @hooked: POST_ROUTING hooks and conntrack are requested; under RTNL
  */
@@ -114,6 +115,7 @@ struct natflow_net {
 	u32				exceptions_id;
 	struct delayed_work		age;
 	unsigned long			aged;
+	bool				age_rests;
 	u64				born;
 	bool				hooked;
 };
