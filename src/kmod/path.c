@@ -210,6 +210,8 @@ static void kill(struct natflow_egress *egress)
 	struct dst_entry *dst = rcu_dereference_protected(egress->dst, true);
 
 	WRITE_ONCE(egress->dead, true);
+	/* Pairs with the hardware client, which counts first and looks then. */
+	smp_mb();
 	hlist_del_init(&egress->node);
 	hlist_del_init(&egress->mac_node);
 	RCU_INIT_POINTER(egress->dst, NULL);

@@ -70,6 +70,7 @@ static unsigned int reproofs;		/* flows taken back for a new proof in it */
 static unsigned int troubles;		/* failures in a row */
 static unsigned long backoff_until;
 static bool backing_off;
+static bool closing;			/* the module goes: nobody is let in any more */
 static struct work_struct admit_work;
 
 /* Under hwnat_lock. */
@@ -415,6 +416,12 @@ static bool installed(const struct natflow_flow *flow, int dir)
 	return entry && entry->dir[dir].state != HWNAT_NONE;
 }
 
+/* What comes out does not go in again before all of it is out. */
+static bool leaving(const struct natflow_flow *flow)
+{
+	return flow->hw_entry && hwnat_entry_leaving(flow->hw_entry);
+}
+
 /* Why a direction does not enter now. */
 static enum natflow_reason dir_waits(struct natflow_flow *flow, int dir, u16 *error)
 {
@@ -548,7 +555,7 @@ void hwnat_age(struct natflow_flow *flow)
 		return;
 	if (flow->hw_retry && !time_before32((u32)jiffies, flow->hw_retry))
 		flow->hw_retry = 0;
-	if (!flow->hw_retry && consider(flow))
+	if (!flow->hw_retry && !leaving(flow) && consider(flow))
 		propose(flow, rate_of(flow));
 	if (flow->hw_entry)
 		age_installed(flow);
@@ -573,8 +580,8 @@ static u32 capacity_of(const struct natflow_net *nn)
 	return most ? min(most, capacity) : capacity;
 }
 
-/* Takes back the slowest flow, if it is much slower than @rate. */
-static bool make_room(u64 rate)
+/* Takes back the slowest flow, if it is much slower than @rate; false when that gave no room. */
+static bool make_room(u64 rate, u32 capacity)
 {
 	struct hwnat_entry *entry, *slowest = NULL;
 	u64 least = div_u64(rate, FASTER);
@@ -596,7 +603,7 @@ static bool make_room(u64 rate)
 	hwnat_withdraw(slowest, NATFLOW_REASON_HW_FULL);
 	spin_unlock_bh(&flow->lock);
 	hwnat_take_back();
-	return true;
+	return hwnat_stats.installed < capacity;
 }
 
 static void begin_window(void)
@@ -640,6 +647,7 @@ static bool admit_dir(struct natflow_flow *flow, int dir, u64 rate)
 {
 	struct hwnat_door *door = NULL;
 	struct hwnat_entry *entry;
+	u32 capacity;
 	bool wanted;
 	u8 flags;
 	int err;
@@ -649,13 +657,15 @@ static bool admit_dir(struct natflow_flow *flow, int dir, u64 rate)
 	rcu_read_lock();
 	spin_lock_bh(&flow->lock);
 	wanted = !test_bit(NATFLOW_FLOW_DEAD, &flow->flags) && !flow->reason &&
-		 !installed(flow, dir) && flow->hw[dir].reason == NATFLOW_REASON_HW_LIMIT &&
+		 !installed(flow, dir) && !leaving(flow) &&
+		 flow->hw[dir].reason == NATFLOW_REASON_HW_LIMIT &&
 		 !fits(flow, dir, &door, &flags) && proved(flow, dir);
 	spin_unlock_bh(&flow->lock);
 	rcu_read_unlock();
 	if (!wanted)
 		return true;
-	if (hwnat_stats.installed >= capacity_of(flow->nn) && !make_room(rate)) {
+	capacity = capacity_of(flow->nn);
+	if (hwnat_stats.installed >= capacity && !make_room(rate, capacity)) {
 		spin_lock_bh(&flow->lock);
 		set_reason(flow, dir, NATFLOW_REASON_HW_FULL, 0);
 		spin_unlock_bh(&flow->lock);
@@ -725,12 +735,17 @@ static void admit(struct work_struct *work)
 	for (i = 0; i < count; i++) {
 		struct natflow_flow *flow = chosen[i].flow;
 
-		more = more && admit_dir(flow, IP_CT_DIR_ORIGINAL, chosen[i].rate) &&
+		more = more && !READ_ONCE(closing) &&
+		       admit_dir(flow, IP_CT_DIR_ORIGINAL, chosen[i].rate) &&
 		       admit_dir(flow, IP_CT_DIR_REPLY, chosen[i].rate);
 		settle(flow);
 		natflow_flow_put(flow);
-		/* What became invalid meanwhile does not wait for all the others. */
+		/* Neither does what became invalid meanwhile wait for all the others, */
 		hwnat_take_back();
+		/* nor who takes something back, perhaps with RTNL held. */
+		mutex_unlock(&hwnat_mutex);
+		cond_resched();
+		mutex_lock(&hwnat_mutex);
 	}
 	mutex_unlock(&hwnat_mutex);
 	hwnat_poll_start();
@@ -747,4 +762,11 @@ void hwnat_admit_flush(void)
 {
 	queue_work(hwnat_wq, &admit_work);
 	flush_work(&admit_work);
+}
+
+/* Nobody is let in any more. */
+void hwnat_admit_exit(void)
+{
+	WRITE_ONCE(closing, true);
+	hwnat_admit_flush();
 }

@@ -97,6 +97,8 @@ static void close_door(struct hwnat_door *door)
 	do {
 		err = setup(door, FLOW_BLOCK_UNBIND, &callbacks);
 		free_callbacks(&callbacks);
+		if (err)
+			hwnat_note_error(err);
 	} while (err && err != -ENOENT && --tries);
 	list_del(&door->node);
 	if (!list_empty(&door->block.cb_list)) {
@@ -127,6 +129,8 @@ static void enter(struct hwnat_port *port)
 	if (IS_ERR(door)) {
 		port->error = PTR_ERR(door);
 		port->retry = jiffies + RETRY;
+		if (port->error != -EOPNOTSUPP)
+			hwnat_note_error(port->error);
 		return;
 	}
 	port->error = 0;

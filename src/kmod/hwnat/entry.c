@@ -193,6 +193,7 @@ int hwnat_entry_install(struct hwnat_entry *entry, int dir, struct hwnat_door *d
 	hw->door = door;
 	hw->cookie = ++next_cookie;
 	hw->flags = flags;
+	hw->error = 0;
 	err = replace(hw, &rule);
 	if (err) {
 		release(hw);
@@ -214,11 +215,52 @@ int hwnat_entry_install(struct hwnat_entry *entry, int dir, struct hwnat_door *d
 	WRITE_ONCE(flow->hw[dir].reason, NATFLOW_REASON_NONE);
 	WRITE_ONCE(flow->hw[dir].error, 0);
 	spin_unlock_bh(&flow->lock);
+	/*
+	 * What has ended the way out before it was counted as offloaded has not told us. Pairs with
+	 * kill() in path.c: either it sees the count or we see the end.
+	 */
+	smp_mb();
+	if (READ_ONCE(hw->egress->dead))
+		hwnat_kick();
 	return 0;
+}
+
+/* The direction is software's again; under the flow's lock. */
+static void tell_why(struct hwnat_entry *entry, int dir)
+{
+	enum natflow_reason why = entry->why ?: NATFLOW_REASON_HW_UNPROVED;
+	struct natflow_hw_dir *told = &entry->flow->hw[dir];
+	u16 error = entry->dir[dir].error;
+
+	WRITE_ONCE(told->rate, 0);
+	if (told->state != NATFLOW_HW_STATE_PENDING && told->state != NATFLOW_HW_STATE_BOUND)
+		return;
+	/* A flow without evidence: nothing has come by, or the driver does not tell. */
+	if (why == NATFLOW_REASON_HW_FULL && error)
+		why = NATFLOW_REASON_HW_REFUSED;
+	WRITE_ONCE(told->reason, why);
+	if (why == NATFLOW_REASON_HW_REFUSED) {
+		WRITE_ONCE(told->error, error);
+		WRITE_ONCE(told->state, NATFLOW_HW_STATE_REFUSED);
+	} else {
+		WRITE_ONCE(told->state, NATFLOW_HW_STATE_NONE);
+	}
+}
+
+/* The last look at its counters: what nobody reads would be counted for the next flow there. */
+static void read_out(struct hwnat_entry *entry, int dir)
+{
+	unsigned int tries = DESTROY_TRIES;
+	int err;
+
+	do
+		err = hwnat_poll_dir(entry, dir);
+	while (err && err != -ENOENT && --tries);
 }
 
 static bool destroy_dir(struct hwnat_entry *entry, int dir)
 {
+	struct natflow_flow *flow = entry->flow;
 	struct hwnat_dir *hw = &entry->dir[dir];
 	struct flow_cls_offload cls = {
 		.command = FLOW_CLS_DESTROY,
@@ -230,8 +272,7 @@ static bool destroy_dir(struct hwnat_entry *entry, int dir)
 	if (hw->state == HWNAT_NONE)
 		return true;
 	if (hw->state != HWNAT_DEL) {
-		/* What it has forwarded since the last look. */
-		hwnat_poll_dir(entry, dir);
+		read_out(entry, dir);
 		if (hw->state == HWNAT_BOUND)
 			hwnat_stats.bound--;
 		hw->state = HWNAT_DEL;
@@ -247,6 +288,9 @@ static bool destroy_dir(struct hwnat_entry *entry, int dir)
 	hwnat_stats.installed--;
 	hwnat_stats.destroys++;
 	release(hw);
+	spin_lock_bh(&flow->lock);
+	tell_why(entry, dir);
+	spin_unlock_bh(&flow->lock);
 	return true;
 }
 
@@ -265,14 +309,8 @@ static void finish(struct hwnat_entry *entry)
 	spin_lock_bh(&flow->lock);
 	flow->hw_entry = NULL;
 	flow->hw_withdrawn = (u32)jiffies ?: 1;
-	for (dir = 0; dir < IP_CT_DIR_MAX; dir++) {
-		if (flow->hw[dir].state == NATFLOW_HW_STATE_PENDING ||
-		    flow->hw[dir].state == NATFLOW_HW_STATE_BOUND) {
-			WRITE_ONCE(flow->hw[dir].state, NATFLOW_HW_STATE_NONE);
-			WRITE_ONCE(flow->hw[dir].reason, entry->why ?: NATFLOW_REASON_HW_UNPROVED);
-		}
-		WRITE_ONCE(flow->hw[dir].rate, 0);
-	}
+	for (dir = 0; dir < IP_CT_DIR_MAX; dir++)
+		tell_why(entry, dir);
 	/* Conntrack has seen none of the segments that the hardware forwarded. */
 	natflow_flow_forget_window(flow);
 	/* Nobody can find it any more to put it on a list again. */
@@ -329,6 +367,13 @@ bool hwnat_entry_empty(const struct hwnat_entry *entry)
 {
 	return entry->dir[IP_CT_DIR_ORIGINAL].state == HWNAT_NONE &&
 	       entry->dir[IP_CT_DIR_REPLY].state == HWNAT_NONE;
+}
+
+/* Some of it is being taken back, and the driver has not agreed yet. */
+bool hwnat_entry_leaving(const struct hwnat_entry *entry)
+{
+	return entry->dir[IP_CT_DIR_ORIGINAL].state == HWNAT_DEL ||
+	       entry->dir[IP_CT_DIR_REPLY].state == HWNAT_DEL;
 }
 
 static bool dir_valid(const struct hwnat_entry *entry, int dir)

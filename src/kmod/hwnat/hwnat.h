@@ -60,6 +60,7 @@ enum hwnat_state {
  * @base: jiffies that the driver named last, for hardware without counters
  * @rate: bytes a second before it was installed, for the same
  * @packet: bytes of a packet then
+ * @error: error number of the last look at its counters, positive; 0 when it went well
  */
 struct hwnat_dir {
 	u8			state;
@@ -75,6 +76,7 @@ struct hwnat_dir {
 	unsigned long		base;
 	u32			rate;
 	u32			packet;
+	u16			error;
 };
 
 /**
@@ -143,12 +145,14 @@ int hwnat_entry_install(struct hwnat_entry *entry, int dir, struct hwnat_door *d
 bool hwnat_entry_destroy(struct hwnat_entry *entry);
 void hwnat_entry_abandon(struct hwnat_entry *entry, const struct hwnat_door *door);
 bool hwnat_entry_empty(const struct hwnat_entry *entry);
+bool hwnat_entry_leaving(const struct hwnat_entry *entry);
 bool hwnat_entry_valid(const struct hwnat_entry *entry);
 void hwnat_note_error(int err);
 
 /* admit.c */
 void hwnat_admit_init(void);
 void hwnat_admit_flush(void);
+void hwnat_admit_exit(void);
 void hwnat_age(struct natflow_flow *flow);
 void hwnat_aged(struct natflow_net *nn);
 enum natflow_reason hwnat_why_not(struct natflow_net *nn);
@@ -160,7 +164,7 @@ u32 hwnat_busy(void);
 void hwnat_poll_init(void);
 void hwnat_poll_start(void);
 void hwnat_poll_exit(void);
-void hwnat_poll_dir(struct hwnat_entry *entry, int dir);
+int hwnat_poll_dir(struct hwnat_entry *entry, int dir);
 void hwnat_timeout_begin(struct hwnat_entry *entry);
 void hwnat_timeout_extend(struct hwnat_entry *entry, unsigned long seen);
 void hwnat_timeout_set(struct hwnat_entry *entry);

@@ -199,7 +199,7 @@ static void __exit hwnat_exit(void)
 	/* Until the last door is closed no device may go: nobody would tell us any more. */
 	rtnl_lock();
 	natflow_offload_unregister(&ops);
-	hwnat_admit_flush();
+	hwnat_admit_exit();
 	hwnat_poll_exit();
 	hwnat_client_exit();
 	mutex_lock(&hwnat_mutex);

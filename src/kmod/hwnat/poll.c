@@ -167,12 +167,29 @@ static void take(struct hwnat_entry *entry, int dir, const struct look *look)
 		hwnat_timeout_extend(entry, look->seen);
 }
 
+/* A driver that does not answer gives no evidence, either. */
+static void doubt(struct hwnat_entry *entry, int dir, int err)
+{
+	struct natflow_flow *flow = entry->flow;
+	struct hwnat_dir *hw = &entry->dir[dir];
+
+	hwnat_note_error(err);
+	hw->error = -err;
+	if (hw->state != HWNAT_BOUND || !time_after(jiffies, hw->seen + FORGOTTEN))
+		return;
+	spin_lock_bh(&flow->lock);
+	set_bound(entry, dir, false);
+	spin_unlock_bh(&flow->lock);
+}
+
 /**
  * hwnat_poll_dir() - look at the counters of a direction; may sleep
  * @entry: the entry
  * @dir: a direction that is installed
+ *
+ * Return: 0, or what the driver says.
  */
-void hwnat_poll_dir(struct hwnat_entry *entry, int dir)
+int hwnat_poll_dir(struct hwnat_entry *entry, int dir)
 {
 	struct hwnat_dir *hw = &entry->dir[dir];
 	struct flow_cls_offload cls = {
@@ -185,22 +202,31 @@ void hwnat_poll_dir(struct hwnat_entry *entry, int dir)
 	lockdep_assert_held(&hwnat_mutex);
 	err = hwnat_door_call(hw->door, &cls);
 	if (err) {
-		hwnat_note_error(err);
-		return;
+		doubt(entry, dir, err);
+		return err;
 	}
+	hw->error = 0;
 	read_counters(hw, &cls.stats, &look);
 	take(entry, dir, &look);
+	return 0;
 }
 
 static void poll_entry(struct hwnat_entry *entry)
 {
+	struct natflow_flow *flow = entry->flow;
 	int dir;
 
 	for (dir = 0; dir < IP_CT_DIR_MAX; dir++) {
 		u8 state = entry->dir[dir].state;
 
-		if (state == HWNAT_INSTALLED || state == HWNAT_BOUND)
-			hwnat_poll_dir(entry, dir);
+		if (state != HWNAT_INSTALLED && state != HWNAT_BOUND)
+			continue;
+		if (hwnat_poll_dir(entry, dir) != -ENOENT)
+			continue;
+		/* The driver has lost it. */
+		spin_lock_bh(&flow->lock);
+		hwnat_withdraw(entry, NATFLOW_REASON_HW_UNPROVED);
+		spin_unlock_bh(&flow->lock);
 	}
 	hwnat_timeout_set(entry);
 }
