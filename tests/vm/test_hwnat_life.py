@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import errno
 import time
 
 import kmodule
 from lab import CLIENT4, ping
+from vm.faults import caught
 from vm.hw import HwLab
 
 
@@ -106,12 +108,20 @@ def test_unknown_hardware_is_left_alone() -> None:
 
 
 def test_the_namespace_ends() -> None:
-    lab = HwLab("mt7986")
+    """With a flow in the hardware, and another that the driver is about to take."""
+    lab = HwLab("mt7986", lan="wed", wan="gmac")
     pair = lab.udp(4)
     lab.bind(pair)
+    other = lab.tcp(4)
+    lab.soc.stall("replace", 30000)
+    caught(lab, "replace", pair, other)
     pair.close()
+    other.close()
     lab.kernel.close()
     lab.r.remove()
+    time.sleep(0.3)
+    assert lab.soc.running() == "replace"
+    lab.soc.stall("replace", 0)
     # Its exit is a work item; the ports go with it.
     lab_flows = lab.soc.flows
     for _ in range(200):
@@ -148,3 +158,28 @@ def test_roaming_between_ports() -> None:
                  and lab.soc.port("lan2").hw_rx > 0 and lab.soc.port("lan2").hw_tx > 0,
                  pair)  # fmt: skip
         pair.close()
+
+
+def test_a_driver_that_never_lets_go() -> None:
+    """Nothing can be done about what it keeps, but to say so, and to go on without it."""
+    lab = HwLab("mt7622")
+    pair = lab.udp(4)
+    lab.bind(pair)
+    lab.soc.fail("destroy", 0, errno.EIO, 100)
+    lab.kernel.flush()
+    ping(pair, 5)
+    lab.soc.fail("unbind", 0, errno.EBUSY, 100)
+    lab.configure(hwnat=0)
+    ping(pair, 5)
+    told = lab.kernel.hardware()
+    assert told.errors[errno.EIO] > 0 and told.errors[errno.EBUSY] > 0
+    assert (told.installed, told.bound) == (0, 0)
+    assert "OFFLOAD" not in lab.r.run("conntrack", "-L")
+    assert len(lab.soc.flows()) == 2
+    lab.unload()
+    ping(pair, 5)
+    pair.close()
+    # It did keep its blocks, too: what is noticed at their end is not noticed here.
+    assert lab.soc.detectors() == {}
+    assert sum(port.bound for port in lab.soc.ports().values()) == 2
+    lab.remove()
