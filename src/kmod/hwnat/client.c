@@ -22,13 +22,13 @@ struct workqueue_struct *hwnat_wq;
 static struct work_struct withdraw_work;
 static struct delayed_work again_work;
 static struct delayed_work watch_work;
-/* Something has become invalid that does not know its entries. */
-static bool rescan;
+/* Something has become invalid that does not know its entries; a word: MIPS exchanges no less. */
+static unsigned int rescan;
 
 /* From any context: look at everything that is in the hardware. */
 void hwnat_kick(void)
 {
-	WRITE_ONCE(rescan, true);
+	WRITE_ONCE(rescan, 1);
 	queue_work(hwnat_wq, &withdraw_work);
 }
 
@@ -121,7 +121,7 @@ void hwnat_take_back(void)
 	LIST_HEAD(stuck);
 
 	lockdep_assert_held(&hwnat_mutex);
-	if (xchg(&rescan, false))
+	if (xchg(&rescan, 0))
 		sort_out(invalid, NULL);
 	while ((entry = next_gone())) {
 		if (hwnat_entry_destroy(entry))
@@ -182,7 +182,7 @@ static void look_at_namespace(struct hwnat_port *port, const void *data)
 
 	if (port->ruleset != ruleset) {
 		port->ruleset = ruleset;
-		WRITE_ONCE(rescan, true);
+		WRITE_ONCE(rescan, 1);
 	}
 	/* Once for each namespace. */
 	if (port == hwnat_port_nth(nn, 0))
