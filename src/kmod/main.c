@@ -141,6 +141,8 @@ static int __net_init natflow_net_init(struct net *net)
 	atomic_set(&nn->gen, 1);
 	xa_init_flags(&nn->flows, XA_FLAGS_ALLOC1 | XA_FLAGS_LOCK_BH);
 	spin_lock_init(&nn->learn_lock);
+	/* Not zero: 32-bit jiffies are "before" that in the first minutes after boot. */
+	nn->token_time = jiffies - HZ;
 	spin_lock_init(&nn->egress_lock);
 	spin_lock_init(&nn->client_lock);
 	INIT_LIST_HEAD(&nn->idle_clients);

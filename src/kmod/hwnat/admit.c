@@ -755,6 +755,8 @@ static void admit(struct work_struct *work)
 void hwnat_admit_init(void)
 {
 	INIT_WORK(&admit_work, admit);
+	/* Not zero: 32-bit jiffies are "before" that in the first minutes after boot. */
+	window = jiffies - HZ;
 }
 
 /* Lets go of all flows that wait. */
