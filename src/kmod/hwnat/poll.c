@@ -20,8 +20,7 @@
 
 static struct delayed_work poll_work;
 
-/* What the packet path would have set conntrack's timeout to. */
-static u32 timeout_of(const struct nf_conn *ct)
+static u32 timeout_in_rcu(const struct nf_conn *ct)
 {
 	const unsigned int *timeouts = nf_ct_timeout_lookup(ct);
 	struct net *net = nf_ct_net(ct);
@@ -36,6 +35,17 @@ static u32 timeout_of(const struct nf_conn *ct)
 	if (time_after(jiffies, ct->proto.udp.stream_ts))
 		return timeouts[UDP_CT_REPLIED];
 	return timeouts[UDP_CT_UNREPLIED];
+}
+
+/* What the packet path would have set conntrack's timeout to; a rule's timeouts may go any time. */
+static u32 timeout_of(const struct nf_conn *ct)
+{
+	u32 timeout;
+
+	rcu_read_lock();
+	timeout = timeout_in_rcu(ct);
+	rcu_read_unlock();
+	return timeout;
 }
 
 /* Takes over conntrack's timeout as it is before the hardware has the flow. */
