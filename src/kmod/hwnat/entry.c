@@ -177,10 +177,11 @@ int hwnat_entry_install(struct hwnat_entry *entry, int dir, struct hwnat_door *d
 	int err;
 
 	lockdep_assert_held(&hwnat_mutex);
+	/* Before it is marked: conntrack pushes the timeouts of marked connections to a day. */
+	if (!natflow_flow_offloaded(flow))
+		hwnat_timeout_begin(entry);
 	if (!claim(flow))
 		return -EBUSY;
-	if (hwnat_entry_empty(entry))
-		hwnat_timeout_begin(entry);
 	spin_lock_bh(&flow->lock);
 	fit = take_rule(entry, dir, &rule);
 	/* The engine is that of the MAC: a switch port says nothing to its driver. */
