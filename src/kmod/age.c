@@ -24,8 +24,7 @@ static u64 carried(const struct natflow_flow *flow, int dir)
 
 static void age_flow(struct natflow_flow *flow, unsigned int interval_ms)
 {
-	enum natflow_reason reason = natflow_ct_eligible(flow->nn, flow->ct,
-							 natflow_flow_offloaded(flow));
+	enum natflow_reason reason = natflow_ct_eligible(flow->nn, flow->ct, flow);
 	u32 idle_timeout = msecs_to_jiffies(READ_ONCE(flow->nn->config.idle_timeout));
 	u64 before[IP_CT_DIR_MAX];
 	int dir;

@@ -14,12 +14,30 @@
 
 #include "eligible.h"
 #include "exception.h"
+#include "flow.h"
+
+/*
+ * Does another offloader have it? Our own mark is set after the flow's bit and cleared before it,
+ * so the bit is looked at before and after the mark.
+ */
+static bool foreign_offload(const struct nf_conn *ct, const struct natflow_flow *flow)
+{
+	if (flow && natflow_flow_offloaded(flow))
+		return false;
+	/* Pairs with finish() in hwnat/entry.c. */
+	smp_rmb();
+	if (!test_bit(IPS_OFFLOAD_BIT, &ct->status))
+		return false;
+	/* Pairs with claim() there. */
+	smp_rmb();
+	return !flow || !natflow_flow_offloaded(flow);
+}
 
 /**
  * natflow_ct_eligible() - may this connection be accelerated now
  * @nn: namespace
  * @ct: its conntrack entry; under the RCU read lock
- * @offloaded: it is in the hardware, by us: the bit that tells so is no other offloader's
+ * @flow: its flow, or NULL: in the hardware its mark is ours, no other offloader's
  *
  * What changes with the life of a connection comes last, so that a lasting refusal is told
  * rather than a passing one.
@@ -27,7 +45,7 @@
  * Return: NATFLOW_REASON_NONE when it may.
  */
 enum natflow_reason natflow_ct_eligible(const struct natflow_net *nn, const struct nf_conn *ct,
-					bool offloaded)
+					const struct natflow_flow *flow)
 {
 	u32 mask = READ_ONCE(nn->config.exclude_mask);
 	u8 proto = nf_ct_protonum(ct);
@@ -49,7 +67,7 @@ enum natflow_reason natflow_ct_eligible(const struct natflow_net *nn, const stru
 		return NATFLOW_REASON_SYNPROXY;
 	if (ct->status & IPS_NAT_CLASH)
 		return NATFLOW_REASON_NAT_CLASH;
-	if (!offloaded && test_bit(IPS_OFFLOAD_BIT, &ct->status))
+	if (foreign_offload(ct, flow))
 		return NATFLOW_REASON_FOREIGN_OFFLOAD;
 #ifdef CONFIG_NF_CONNTRACK_MARK
 	if (mask && (READ_ONCE(ct->mark) & mask) == (READ_ONCE(nn->config.exclude_mark) & mask))

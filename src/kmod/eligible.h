@@ -7,8 +7,10 @@
 
 #include "net.h"
 
+struct natflow_flow;
+
 enum natflow_reason natflow_ct_eligible(const struct natflow_net *nn, const struct nf_conn *ct,
-					bool offloaded);
+					const struct natflow_flow *flow);
 enum natflow_reason natflow_skb_eligible(const struct sk_buff *skb, u8 family);
 enum natflow_reason natflow_delay_eligible(const struct natflow_net *nn, const struct nf_conn *ct,
 					   u32 seen);

@@ -189,7 +189,7 @@ static enum natflow_reason why_none(struct natflow_net *nn, const struct nf_conn
 
 	if (!READ_ONCE(nn->config.enabled))
 		return NATFLOW_REASON_DISABLED;
-	reason = natflow_ct_eligible(nn, ct, false);
+	reason = natflow_ct_eligible(nn, ct, NULL);
 	if (!reason)
 		reason = natflow_delay_eligible(nn, ct, 0);
 	return reason ? reason : NATFLOW_REASON_NO_FLOW;

@@ -175,28 +175,12 @@ static enum natflow_reason learn_packet(struct natflow_flow *flow, int dir, stru
 	return flow->reason;
 }
 
-/* The flow of a packet's connection, if there is one. A leftover of an earlier one goes. */
-static struct natflow_flow *find(struct natflow_net *nn, struct nf_conn *ct, int dir)
+/* The flow of a packet's tuple, if there is one. */
+static struct natflow_flow *find(struct natflow_net *nn, const struct nf_conn *ct, int dir)
 {
 	struct natflow_half *half = natflow_table_find(nn, &ct->tuplehash[dir].tuple);
-	struct natflow_flow *flow;
 
-	if (!half)
-		return NULL;
-	flow = natflow_half_flow(half, nf_ct_l3num(ct));
-	if (flow->ct == ct)
-		return flow;
-	natflow_flow_remove(flow);
-	return NULL;
-}
-
-/* Was it us who marked the connection as offloaded? */
-static bool offloaded(struct natflow_net *nn, struct nf_conn *ct, int dir)
-{
-	struct natflow_half *half = natflow_table_find(nn, &ct->tuplehash[dir].tuple);
-	struct natflow_flow *flow = half ? natflow_half_flow(half, nf_ct_l3num(ct)) : NULL;
-
-	return flow && flow->ct == ct && natflow_flow_offloaded(flow);
+	return half ? natflow_half_flow(half, nf_ct_l3num(ct)) : NULL;
 }
 
 static bool wants_flow(struct natflow_net *nn, const struct nf_conn *ct, int dir,
@@ -215,7 +199,7 @@ static bool wants_flow(struct natflow_net *nn, const struct nf_conn *ct, int dir
 static enum natflow_reason learn(struct natflow_net *nn, struct sk_buff *skb, u8 family)
 {
 	enum ip_conntrack_info ctinfo;
-	struct natflow_flow *flow;
+	struct natflow_flow *flow, *leftover = NULL;
 	enum natflow_reason reason, packet;
 	struct nf_conn *ct;
 	int dir;
@@ -232,13 +216,15 @@ static enum natflow_reason learn(struct natflow_net *nn, struct sk_buff *skb, u8
 	if (ctinfo == IP_CT_RELATED || ctinfo == IP_CT_RELATED_REPLY)
 		return nf_ct_is_confirmed(ct) ? NATFLOW_REASON_PROTOCOL :
 						NATFLOW_REASON_UNCONFIRMED;
-	reason = natflow_ct_eligible(nn, ct, false);
-	if (reason == NATFLOW_REASON_FOREIGN_OFFLOAD && offloaded(nn, ct, dir))
-		reason = natflow_ct_eligible(nn, ct, true);
-	/* The same tuple may belong to another connection in the default zone. */
+	flow = find(nn, ct, dir);
+	/* Of an earlier connection, or of one in another zone. */
+	if (flow && flow->ct != ct)
+		swap(flow, leftover);
+	reason = natflow_ct_eligible(nn, ct, flow);
 	if (reason == NATFLOW_REASON_ZONE)
 		return reason;
-	flow = find(nn, ct, dir);
+	if (leftover)
+		natflow_flow_remove(leftover);
 	if (!reason && packet) {
 		/* Perhaps it is about this direction, or this packet, only. */
 		if (!natflow_reason_lasts(packet) ||

@@ -305,7 +305,8 @@ static void finish(struct hwnat_entry *entry)
 		clear_bit(IPS_HW_OFFLOAD_BIT, &flow->ct->status);
 		clear_bit(IPS_OFFLOAD_BIT, &flow->ct->status);
 		hwnat_timeout_set(entry);
-		clear_bit(NATFLOW_FLOW_OFFLOADED, &flow->flags);
+		/* Last, and seen last. */
+		clear_bit_unlock(NATFLOW_FLOW_OFFLOADED, &flow->flags);
 	}
 	spin_lock_bh(&flow->lock);
 	flow->hw_entry = NULL;
