@@ -22,6 +22,15 @@ static u64 carried(const struct natflow_flow *flow, int dir)
 	return acct ? flow->last[dir].ct_bytes : flow->last[dir].bytes;
 }
 
+/* A proof that is over stays so when jiffies come round; under the flow's lock. */
+static void keep_over(struct natflow_proof *proof)
+{
+	u32 now = (u32)jiffies;
+
+	if (!time_before32(now, proof->until))
+		WRITE_ONCE(proof->until, now);
+}
+
 static void age_flow(struct natflow_flow *flow, unsigned int interval_ms)
 {
 	enum natflow_reason reason = natflow_ct_eligible(flow->nn, flow->ct, flow);
@@ -38,8 +47,10 @@ static void age_flow(struct natflow_flow *flow, unsigned int interval_ms)
 	if (!test_bit(NATFLOW_FLOW_DEAD, &flow->flags)) {
 		if (reason && flow->reason != reason)
 			natflow_flow_refuse(flow, reason);
-		for (dir = 0; dir < IP_CT_DIR_MAX; dir++)
+		for (dir = 0; dir < IP_CT_DIR_MAX; dir++) {
+			keep_over(&flow->proof[dir]);
 			before[dir] = carried(flow, dir);
+		}
 		natflow_flow_account(flow);
 		for (dir = 0; dir < IP_CT_DIR_MAX; dir++) {
 			u64 bytes = carried(flow, dir) - before[dir];

@@ -555,6 +555,9 @@ void hwnat_age(struct natflow_flow *flow)
 		return;
 	if (flow->hw_retry && !time_before32((u32)jiffies, flow->hw_retry))
 		flow->hw_retry = 0;
+	/* Any proof that still holds is younger: forgotten before jiffies come round. */
+	if ((u32)jiffies - flow->hw_withdrawn > READ_ONCE(flow->nn->sample_jiffies))
+		flow->hw_withdrawn = 0;
 	if (!flow->hw_retry && !leaving(flow) && consider(flow))
 		propose(flow, rate_of(flow));
 	if (flow->hw_entry)

@@ -156,6 +156,7 @@ static void take(struct hwnat_entry *entry, int dir, const struct look *look)
 	struct natflow_flow *flow = entry->flow;
 	struct hwnat_dir *hw = &entry->dir[dir];
 	unsigned long elapsed = jiffies - hw->polled ?: 1;
+	u32 now = (u32)jiffies;
 
 	spin_lock_bh(&flow->lock);
 	if (look->packets)
@@ -163,7 +164,7 @@ static void take(struct hwnat_entry *entry, int dir, const struct look *look)
 				      hwnat_profile->counters);
 	WRITE_ONCE(flow->hw[dir].rate, min_t(u64, div_u64(look->bytes * HZ, elapsed), U32_MAX));
 	if (look->evidence) {
-		if (!flow->hw_seen || (s32)((u32)look->seen - flow->hw_seen) > 0)
+		if (!flow->hw_seen || now - (u32)look->seen < now - flow->hw_seen)
 			WRITE_ONCE(flow->hw_seen, (u32)look->seen ?: 1);
 		hw->seen = look->seen;
 		if (hw->state != HWNAT_BOUND)
