@@ -275,6 +275,16 @@ static unsigned int forward4(struct natflow_net *nn, struct sk_buff *skb,
 	return send(nn, skb, packet, flow, half->dir, egress);
 }
 
+/* IPv4's routes end with forwarding, IPv6's do not. */
+static bool forwards6(const struct natflow_net *nn)
+{
+#if IS_ENABLED(CONFIG_IPV6)
+	return READ_ONCE(nn->net->ipv6.devconf_all->forwarding);
+#else
+	return false;
+#endif
+}
+
 static unsigned int forward6(struct natflow_net *nn, struct sk_buff *skb,
 			     struct natflow_packet *packet)
 {
@@ -288,8 +298,7 @@ static unsigned int forward6(struct natflow_net *nn, struct sk_buff *skb,
 	if (reason)
 		return refuse(nn, reason);
 	half = natflow_table_find6(nn, &key);
-	/* IPv4's routes end with forwarding, IPv6's do not. */
-	if (!half || !READ_ONCE(nn->net->ipv6.devconf_all->forwarding))
+	if (!half || !forwards6(nn))
 		return slow6(skb, packet, &key);
 	flow = natflow_half_flow(half, AF_INET6);
 	egress = prepare(nn, skb, packet, half, flow);
