@@ -94,7 +94,7 @@ static void age(struct work_struct *work)
 void natflow_age_init(struct natflow_net *nn)
 {
 	INIT_DELAYED_WORK(&nn->age, age);
-	nn->age_rests = true;
+	nn->age_rests = 1;
 	nn->aged = jiffies;
 }
 
@@ -104,7 +104,7 @@ void natflow_age_start(struct natflow_net *nn)
 	if (!queue_delayed_work(system_power_efficient_wq, &nn->age, AGE_INTERVAL))
 		return;
 	/* Rates are those of the time since, not of a rest before it. */
-	if (xchg(&nn->age_rests, false))
+	if (xchg(&nn->age_rests, 0))
 		WRITE_ONCE(nn->aged, jiffies);
 }
 

@@ -82,7 +82,7 @@ struct natflow_stats {
  * @exceptions_id: id of the last list
  * @age: ageing work
  * @aged: jiffies of the last ageing run, or of its start after a rest
- * @age_rests: there is nothing to age
+ * @age_rests: there is nothing to age; a word, as MIPS exchanges no less
  * @born: jiffies64 when the namespace was set up
  * @hooked: POST_ROUTING hooks and conntrack are requested; under RTNL
  */
@@ -115,7 +115,7 @@ struct natflow_net {
 	u32				exceptions_id;
 	struct delayed_work		age;
 	unsigned long			aged;
-	bool				age_rests;
+	u32				age_rests;
 	u64				born;
 	bool				hooked;
 };
