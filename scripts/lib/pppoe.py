@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A PPPoE line as a provider has it: rp-pppoe's server in one namespace, pppd in another, the
-kernel's PPPoE at both ends. Only in the virtual test router: programs' hooks are switched off in
-its throw-away /etc.
+"""A PPPoE line as a provider has it: rp-pppoe's server in one namespace, pppd in another, with the
+kernel's PPPoE at this end. At the server's it is a program (Debian's takes no notice of -k), which
+drops what it cannot keep up with. Only in the virtual test router: programs' hooks are switched off
+in its throw-away /etc.
 
 The server hands out its addresses in turn, so a new session has a new address and a new number.
 """

@@ -24,6 +24,9 @@ VM_DEBUG = (
     "kmalloc-128,kmalloc-192,kmalloc-256"
 )
 
+# Guests whose clocks differ, each by the marker of the tests that need it, and the time it gets.
+CLOCKS = {"icount": 900}
+
 # tests/fuzz is part of unit where it needs no kernel; tests/vm calls the rest of it.
 SUITES = {name: [f"tests/{name}"] for name in ("unit", "vm", "feed", "luci")}
 SUITES["unit"] += ["tests/fuzz"]
@@ -32,7 +35,8 @@ HELP = """\
 Runs the tests. Without an argument: exactly what CI runs.
 
   unit   lint, and tests/unit and tests/fuzz on this machine
-  vm     the kernel module and everything that needs it, inside the virtual test router
+  vm     the kernel module and everything that needs it, inside the virtual test router: once with
+         the processors' own time, and once with each of the clocks that some tests need
   feed   the OpenWrt packages
   luci   the LuCI app
   all    all of these, and the module built for 6.12 without a warning
@@ -146,24 +150,42 @@ class Run:
         if (arguments := self.suite("vm")) is None:
             return
         name = f"vm on {self.kernel}"
-        build = ["scripts/kmod", "--kernel", self.kernel]
-        if subprocess.run(build, cwd=REPO, stdout=subprocess.DEVNULL, check=False).returncode:
+        if self.build() is None:
             self.total.failed += 1
             self.lines.append(f"{name}: 0 passed, 1 failed (the module does not build)")
             return
-        # Collecting here leaves compiled tests behind, which the slow guest then need not make.
-        pytest = [PYTHON, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-        subprocess.run(
-            [*pytest, "--collect-only", "-q"], cwd=REPO, capture_output=True, check=False
-        )
-        guest = ["scripts/vm", "--kernel", self.kernel, "--timeout", str(VM_SECONDS)]
-        guest += ["--memory", str(VM_MEMORY), "--append", VM_DEBUG, "--", *pytest]
-        self.step(name, guest, pytest_counts)
+        pytest = [PYTHON, "-m", "pytest", "-p", "no:cacheprovider", *arguments, "-m"]
+        marked = {clock: [*pytest, clock] for clock in CLOCKS if _any_of([*pytest, clock])}
+        plain = [*pytest, " and ".join(f"not {clock}" for clock in CLOCKS)]
+        # With nothing to run at all it is pytest in the guest that says so.
+        if _any_of(plain) or not marked:
+            self.guest(name, ["--timeout", str(VM_SECONDS), "--append", VM_DEBUG], plain)
+        for clock, command in marked.items():
+            guest = ["--timeout", str(CLOCKS[clock]), "--accel", clock]
+            self.guest(f"{name}, {clock}", guest, command)
+
+    def guest(self, name: str, options: Sequence[str], command: Sequence[str]) -> None:
+        """Run pytest in a guest."""
+        guest = ["scripts/vm", "--kernel", self.kernel, "--memory", str(VM_MEMORY), *options]
+        self.step(name, [*guest, "--", *command], pytest_counts)
+
+    def build(self) -> Path | None:
+        """Build the modules; the folder that they are in."""
+        command = ["scripts/kmod", "--kernel", self.kernel]
+        done = subprocess.run(command, cwd=REPO, stdout=subprocess.PIPE, text=True, check=False)
+        return Path(done.stdout.split()[0]).parent if done.returncode == 0 else None
 
     def strict_build(self, kernel: str) -> None:
         """The module builds for `kernel` without a warning."""
         command = ["scripts/kmod", "--kernel", kernel, "--strict"]
         self.step(f"build for {kernel}", command, one_count)
+
+
+def _any_of(pytest: Sequence[str]) -> bool:
+    """Are there such tests? Looking leaves compiled ones behind, which the slow guest then need not
+    make."""
+    command = [*pytest, "--collect-only", "-q"]
+    return subprocess.run(command, cwd=REPO, capture_output=True, check=False).returncode != 5
 
 
 def _stream(command: Sequence[str]) -> tuple[str, int]:

@@ -84,6 +84,10 @@ void natflow_xmit(struct sk_buff *skb, const struct natflow_egress *egress,
 	const struct natflow_proof *proof = &flow->proof[dir];
 
 	skb_dst_drop(skb);
+	/* As IP receive does: a sender in another namespace of this machine must not be held up by
+	 * our queues, nor be taken for ours.
+	 */
+	skb_orphan(skb);
 	skb_clear_tstamp(skb);
 	/* As when forwarding: the sum over the received frame is not true any more. */
 	if (skb->ip_summed == CHECKSUM_COMPLETE)

@@ -68,6 +68,25 @@ def test_failing_command_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert "said" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("named", "guests"),
+    [
+        ("tests/vm/test_shaping.py", ["vm on 6.1, icount"]),
+        ("tests/vm/traffic.py", ["vm on 6.1"]),
+    ],
+)
+def test_each_clock_has_a_guest_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, named: str, guests: list[str]
+) -> None:
+    """No guest boots for nothing; where there is nothing at all, one of them fails for it."""
+    run = suites.Run("6.1", [named], explicit=True)
+    booted = []
+    monkeypatch.setattr(run, "build", lambda *_: Path("built"))
+    monkeypatch.setattr(run, "guest", lambda name, *_: booted.append(name))
+    run.vm()
+    assert booted == guests
+
+
 @pytest.mark.parametrize("name", ["setup", "vm", "kmod", "lint", "test"])
 def test_help_of_every_script(name: str) -> None:
     script = paths.REPO / "scripts" / name

@@ -31,10 +31,11 @@ class Table:
         ]
 
 
-MATRIX, STREAMS = pytest.StashKey[Table](), pytest.StashKey[Table]()
+MATRIX, STREAMS, SHAPING = (pytest.StashKey[Table]() for _ in range(3))
 TITLES = {
     MATRIX: "links: share of fast packets, and how far counters are off",
     STREAMS: "streams across hardware on, off and on again",
+    SHAPING: "cake, 50 Mbit/s, under load: rate, and delay of other packets",
 }
 
 
@@ -69,6 +70,12 @@ def matrix(pytestconfig: pytest.Config) -> Table:
 def streams_table(pytestconfig: pytest.Config) -> Table:
     """What has become of streams, for test_hwnat_links.py."""
     return pytestconfig.stash[STREAMS]
+
+
+@pytest.fixture(scope="session")
+def shaping(pytestconfig: pytest.Config) -> Table:
+    """What became of shaped traffic, for test_shaping.py."""
+    return pytestconfig.stash[SHAPING]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from vm.craft import SO_RCVBUFFORCE
-from vm.traffic import PIECE, _Thread
+from vm.traffic import PIECE, Thread
 
 _NUMBER = struct.Struct("!I")
 # struct tcp_info (linux/tcp.h): segments with data that came in, and that went out, those sent
@@ -157,7 +157,7 @@ class Bytes(_Stream):
         )
 
 
-class Streams(_Thread):
+class Streams(Thread):
     """All of them at once, while a "with" block runs."""
 
     def __init__(self, streams: Sequence[Datagrams | Bytes], interval: float = 0.02) -> None:

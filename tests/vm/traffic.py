@@ -59,7 +59,7 @@ def transfer(pair: Pair, size: int) -> None:
     assert got == {"server": want, "client": want}
 
 
-class _Thread:
+class Thread:
     """Something that runs while a "with" block does; its failure fails the block."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class _Thread:
             raise self._failure
 
 
-class Echo(_Thread):
+class Echo(Thread):
     """Answers every datagram to a port with itself, whoever sends it."""
 
     def __init__(self, ns: Netns, address: str, port: int) -> None:
@@ -110,7 +110,7 @@ class Echo(_Thread):
                     self.sock.sendto(*self.sock.recvfrom(2048))
 
 
-class Accounted(_Thread):
+class Accounted(Thread):
     """Numbered datagrams there and back, and numbered blocks of TCP in both directions.
 
     `sent` and `returned` count datagrams; TCP data that is not what was sent fails the block.
@@ -203,7 +203,7 @@ class _Msghdr(ctypes.Structure):
     ]
 
 
-class Flood(_Thread):
+class Flood(Thread):
     """As many small datagrams as `pause` seconds between bursts allow, from both ends of the
     pairs. Nobody reads them: what does not fit into a socket's buffer is dropped there."""
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""cake's "nat" shares a line among the hosts behind NAT, accelerated or not: it asks conntrack who
-a translated packet comes from."""
+"""Queueing disciplines find accelerated packets as the normal stack leaves them: with the conntrack
+entry by which cake's "nat" shares a line among the hosts behind NAT, and without the socket that
+sent them, should its namespace be on the same machine."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from vm.craft import SO_RCVBUFFORCE
 OTHER4 = "192.168.77.3"
 SIZE = 1200
 CAKE = ("cake", "bandwidth", "1mbit", "nat", "dual-srchost")
+FIFO = ("tbf", "rate", "100kbit", "burst", "5000", "limit", "10mb")
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +88,25 @@ def test_hosts_behind_nat_get_equal_shares(lab: Lab, natflow: bool) -> None:
         lab.r.run("tc", "qdisc", "del", "dev", "wan", "root")
         for pair in pairs:
             pair.close()
+
+
+@pytest.mark.parametrize("natflow", [False, True], ids=["normal", "natflow"])
+def test_no_sender_waits_for_the_routers_queue(lab: Lab, natflow: bool) -> None:
+    """More than its socket may have under way fits into the queue."""
+    lab.configure(enabled=int(natflow))
+    pair = lab.udp()
+    ping(pair, 4)
+    lab.r.run("tc", "qdisc", "add", "dev", "wan", "root", *FIFO)
+    try:
+        before = lab.flow(pair)
+        pair.client.setblocking(False)
+        for _ in range(300):
+            pair.client.send(bytes(SIZE))
+            time.sleep(0.005)
+        after = lab.flow(pair)
+        if natflow:
+            assert before and after
+            assert after.packets[0] - before.packets[0] > 250
+    finally:
+        lab.r.run("tc", "qdisc", "del", "dev", "wan", "root")
+        pair.close()
