@@ -256,7 +256,8 @@ class Soc:
 
     def counters(self) -> dict[str, int]:
         """Packets by what became of them ("bypass", "un_hit", ...), commands ("cmd_replace",
-        "cmd_replace_failed", ...), flows by WED ("wed0_flows")."""
+        "cmd_replace_failed", ...), the most installs in any one second ("cmd_replace_most"), flows
+        by WED ("wed0_flows")."""
         return {name: int(value) for name, value in _pairs(self._read("counters")).items()}
 
     def detectors(self) -> dict[str, int]:

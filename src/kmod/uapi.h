@@ -693,7 +693,8 @@ enum natflow_a_hw_error {
  * @NATFLOW_A_HW_DESTROYS: Directions taken back since then (u64).
  * @NATFLOW_A_HW_FAILURES: Directions that the driver refused since then (u64).
  * @NATFLOW_A_HW_ERRORS: The same by error number (nest of NATFLOW_A_HW_ERROR_*, may repeat).
- * @NATFLOW_A_HW_TOKENS: Directions that may still be handed over in this second (u32).
+ * @NATFLOW_A_HW_TOKENS: Directions that may be handed over at once: the limit, less those of
+ *   the last second (u32).
  * @NATFLOW_A_HW_BACKOFF: Milliseconds until the hardware is tried again after a failure; 0 when
  *   it is not waited for (u32).
  * @NATFLOW_A_HW_BUSY: Per mille of the busiest CPU's last second that went into forwarding and

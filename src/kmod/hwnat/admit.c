@@ -26,8 +26,10 @@
 #define UNBOUND_RETRY	(30 * HZ)
 /* The slow path sees a packet again after so long: what it drops now is not forwarded for ever. */
 #define REPROOF_TIME	(60 * HZ)
-/* This part of a second's budget may go into that. */
+/* This part of a second's budget may go into that, one flow at the least... */
 #define REPROOF_PART	4
+/* ... and more when there are so many that it would take longer than this. */
+#define REPROOF_LATEST	(2 * REPROOF_TIME)
 /* A driver that says no is asked about the same again after so long. */
 #define REFUSED_RETRY	(30 * HZ)
 #define REFUSALS	64
@@ -65,7 +67,6 @@ static unsigned int next_refusal;
 /* Under hwnat_mutex. */
 static struct candidate chosen[CANDIDATES];
 static unsigned long window;		/* jiffies when the running second began */
-static unsigned int spent;		/* directions handed over in it */
 static unsigned int reproofs;		/* flows taken back for a new proof in it */
 static unsigned int troubles;		/* failures in a row */
 static unsigned long backoff_until;
@@ -111,15 +112,6 @@ u32 hwnat_backoff_ms(void)
 	if (!READ_ONCE(backing_off) || time_after_eq(jiffies, READ_ONCE(backoff_until)))
 		return 0;
 	return jiffies_to_msecs(READ_ONCE(backoff_until) - jiffies);
-}
-
-u32 hwnat_tokens(const struct natflow_net *nn)
-{
-	u32 limit = READ_ONCE(nn->config.hw_rate_limit), used = READ_ONCE(spent);
-
-	if (time_after_eq(jiffies, READ_ONCE(window) + HZ))
-		used = 0;
-	return limit - min(limit, used);
 }
 
 /* Why nothing of the namespace goes to the hardware; under the RCU read lock. */
@@ -437,6 +429,11 @@ static enum natflow_reason dir_waits(struct natflow_flow *flow, int dir, u16 *er
 	return proved(flow, dir) ? NATFLOW_REASON_NONE : NATFLOW_REASON_HW_UNPROVED;
 }
 
+static bool may_reprove(const struct natflow_config *config)
+{
+	return READ_ONCE(reproofs) < max(READ_ONCE(config->hw_rate_limit) / REPROOF_PART, 1U);
+}
+
 /* A flow that has been slow for long, or that the hardware never took, or that must be proved. */
 static void age_installed(struct natflow_flow *flow)
 {
@@ -470,8 +467,7 @@ static void age_installed(struct natflow_flow *flow)
 	if (!bound && age > UNBOUND_TIME) {
 		flow->hw_retry = (u32)jiffies + UNBOUND_RETRY;
 		hwnat_withdraw(entry, NATFLOW_REASON_HW_FULL);
-	} else if (age > REPROOF_TIME &&
-		   READ_ONCE(reproofs) < READ_ONCE(config->hw_rate_limit) / REPROOF_PART) {
+	} else if (age > REPROOF_LATEST || (age > REPROOF_TIME && may_reprove(config))) {
 		WRITE_ONCE(reproofs, reproofs + 1);
 		hwnat_withdraw(entry, NATFLOW_REASON_HW_UNPROVED);
 	}
@@ -614,7 +610,6 @@ static void begin_window(void)
 	if (time_before(jiffies, window + HZ))
 		return;
 	WRITE_ONCE(window, jiffies);
-	WRITE_ONCE(spent, 0);
 	WRITE_ONCE(reproofs, 0);
 }
 
@@ -655,7 +650,7 @@ static bool admit_dir(struct natflow_flow *flow, int dir, u64 rate)
 	u8 flags;
 	int err;
 
-	if (spent >= READ_ONCE(flow->nn->config.hw_rate_limit))
+	if (hwnat_budget_empty(READ_ONCE(flow->nn->config.hw_rate_limit)))
 		return false;
 	rcu_read_lock();
 	spin_lock_bh(&flow->lock);
@@ -677,7 +672,6 @@ static bool admit_dir(struct natflow_flow *flow, int dir, u64 rate)
 	entry = hwnat_entry_get(flow);
 	if (!entry)
 		return true;
-	WRITE_ONCE(spent, spent + 1);
 	err = hwnat_entry_install(entry, dir, door, flags);
 	if (err) {
 		failed(flow, dir, err);

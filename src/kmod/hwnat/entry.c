@@ -196,6 +196,7 @@ int hwnat_entry_install(struct hwnat_entry *entry, int dir, struct hwnat_door *d
 	hw->flags = flags;
 	hw->error = 0;
 	err = replace(hw, &rule);
+	hwnat_budget_spend();
 	if (err) {
 		release(hw);
 		hwnat_stats.failures++;

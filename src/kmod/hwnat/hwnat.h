@@ -6,6 +6,7 @@
  *   client.c   withdrawing, what netlink asks    admit.c    who may in, and who must out
  *   entry.c    one flow in the hardware          poll.c     counters, evidence, timeouts
  *   door.c     ports and the drivers' callbacks  profile.c  facts of each SoC
+ *   budget.c   how many in a second
  *
  * Drivers sleep, so they are called from work items only, under hwnat_mutex. Whatever makes an
  * entry invalid, in whatever context, only says so; the next work item takes it out.
@@ -156,9 +157,13 @@ void hwnat_admit_exit(void);
 void hwnat_age(struct natflow_flow *flow);
 void hwnat_aged(struct natflow_net *nn);
 enum natflow_reason hwnat_why_not(struct natflow_net *nn);
-u32 hwnat_tokens(const struct natflow_net *nn);
 u32 hwnat_backoff_ms(void);
 u32 hwnat_busy(void);
+
+/* budget.c; all of it under hwnat_mutex */
+bool hwnat_budget_empty(u32 limit);
+u32 hwnat_budget_left(u32 limit);
+void hwnat_budget_spend(void);
 
 /* poll.c */
 void hwnat_poll_init(void);

@@ -85,6 +85,7 @@ static int put_errors(struct sk_buff *skb)
 
 static int put_facts(struct sk_buff *skb, struct natflow_net *nn)
 {
+	u32 limit = READ_ONCE(nn->config.hw_rate_limit);
 	enum natflow_reason reason;
 	bool door;
 
@@ -100,7 +101,7 @@ static int put_facts(struct sk_buff *skb, struct natflow_net *nn)
 	    nla_put_u8(skb, NATFLOW_A_HW_COUNTERS, hwnat_profile->counters) ||
 	    nla_put_u8(skb, NATFLOW_A_HW_WED_VERSION, hwnat_profile->wed) ||
 	    nla_put_u32(skb, NATFLOW_A_HW_CAPACITY, hwnat_profile_capacity()) ||
-	    nla_put_u32(skb, NATFLOW_A_HW_TOKENS, hwnat_tokens(nn)) ||
+	    nla_put_u32(skb, NATFLOW_A_HW_TOKENS, hwnat_budget_left(limit)) ||
 	    nla_put_u32(skb, NATFLOW_A_HW_BACKOFF, hwnat_backoff_ms()) ||
 	    nla_put_u32(skb, NATFLOW_A_HW_BUSY, hwnat_busy()))
 		return -EMSGSIZE;

@@ -4,6 +4,7 @@
  * test has asked for happen here, and mistakes of the caller are counted.
  */
 #include <linux/delay.h>
+#include <linux/ktime.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -31,6 +32,18 @@ static void stall(const struct ppesim_fault *fault)
 		msleep(STALL_STEP_MS);
 }
 
+static void keep_pace(struct ppesim_pace *pace)
+{
+	u64 now = ktime_get_ns();
+
+	while (pace->old != pace->count &&
+	       (now - pace->times[pace->old % PPESIM_PACE] >= NSEC_PER_SEC ||
+		pace->count - pace->old == PPESIM_PACE))
+		pace->old++;
+	pace->times[pace->count++ % PPESIM_PACE] = now;
+	pace->most = max(pace->most, pace->count - pace->old);
+}
+
 /* Counts a command, and tells how it shall fail. */
 static int begin(struct ppesim_soc *soc, enum ppesim_command command)
 {
@@ -39,6 +52,8 @@ static int begin(struct ppesim_soc *soc, enum ppesim_command command)
 	soc->commands[command]++;
 	WRITE_ONCE(soc->running, command);
 	stall(fault);
+	if (command == PPESIM_CMD_REPLACE)
+		keep_pace(&soc->installing);
 	if (fault->left) {
 		fault->left--;
 		return fault->error;

@@ -190,6 +190,7 @@ static int command_zero(struct ppesim_soc *soc)
 	mutex_lock(&soc->mutex);
 	memset(soc->commands, 0, sizeof(soc->commands));
 	memset(soc->failures, 0, sizeof(soc->failures));
+	memset(&soc->installing, 0, sizeof(soc->installing));
 	mutex_unlock(&soc->mutex);
 	rtnl_lock();
 	list_for_each_entry(port, &soc->ports, node)

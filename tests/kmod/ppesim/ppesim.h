@@ -210,6 +210,23 @@ struct ppesim_fault {
 	u32	stall_ms;
 };
 
+/* So many commands of a second can be told apart. */
+#define PPESIM_PACE 4096
+
+/**
+ * struct ppesim_pace - how fast commands have come
+ * @times: when the last ones came, ns
+ * @count: of all
+ * @old: so many of them came over a second before the last one
+ * @most: in any one second
+ */
+struct ppesim_pace {
+	u64	times[PPESIM_PACE];
+	u32	count;
+	u32	old;
+	u32	most;
+};
+
 /* Knobs, by the name that control.c takes. Times in seconds unless the name says otherwise. */
 enum ppesim_knob {
 	/* packets a second that the CPU must see of a flow */
@@ -254,6 +271,7 @@ enum ppesim_knob {
  * @knobs: enum ppesim_knob
  * @commands: how often each was called
  * @failures: how often it failed
+ * @installing: how fast REPLACE came
  * @verdicts: packets by verdict
  * @detectors: mistakes of callers
  * @clock_lock: guards the clock
@@ -287,6 +305,7 @@ struct ppesim_soc {
 	u32				knobs[PPESIM_K_COUNT];
 	u64				commands[PPESIM_CMD_COUNT];
 	u64				failures[PPESIM_CMD_COUNT];
+	struct ppesim_pace		installing;
 	atomic64_t			verdicts[PPESIM_V_COUNT];
 	atomic64_t			detectors[PPESIM_D_COUNT];
 	spinlock_t			clock_lock; /* see above */

@@ -39,6 +39,7 @@ static int counters_show(struct seq_file *out, void *unused)
 	for (i = 0; i < PPESIM_CMD_COUNT; i++)
 		seq_printf(out, "cmd_%s=%llu\ncmd_%s_failed=%llu\n", ppesim_command_names[i],
 			   soc->commands[i], ppesim_command_names[i], soc->failures[i]);
+	seq_printf(out, "cmd_replace_most=%u\n", soc->installing.most);
 	for (i = 0; i < soc->profile->weds; i++)
 		seq_printf(out, "wed%u_flows=%u\n", i, soc->wed_flows[i]);
 	mutex_unlock(&soc->mutex);
