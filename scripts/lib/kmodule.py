@@ -27,12 +27,13 @@ def unload() -> None:
     run("rmmod", "natflow")
 
 
-def load_hwnat(soc: str = "", **parameters: int) -> None:
-    """insmod natflow_hwnat.ko, which takes the machine for `soc`; natflow.ko is there already."""
+def load_hwnat(soc: str = "", *, built: Path | None = None, **parameters: int) -> None:
+    """insmod natflow_hwnat.ko, which takes the machine for `soc`; natflow.ko is there already.
+    `built`: the folder of another build."""
     words = [f"{name}={value}" for name, value in parameters.items()]
     if soc:
         words.append(f"soc={soc}")
-    run("insmod", str(path().with_name("natflow_hwnat.ko")), *words)
+    run("insmod", str((built or path().parent) / "natflow_hwnat.ko"), *words)
 
 
 def unload_hwnat() -> None:

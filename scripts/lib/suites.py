@@ -25,7 +25,9 @@ VM_DEBUG = (
 )
 
 # Guests whose clocks differ, each by the marker of the tests that need it, and the time it gets.
-CLOCKS = {"icount": 900}
+CLOCKS = {"icount": 900, "leap": 900}
+# What natflow_hwnat.ko may be built with; tests/vm/test_hwnat_options.py has that module.
+EXTDEV = ("CONFIG_HWNAT_EXTDEV_DISABLED=y", "CONFIG_HWNAT_EXTDEV_USE_VLAN_HASH=y")
 
 # tests/fuzz is part of unit where it needs no kernel; tests/vm calls the rest of it.
 SUITES = {name: [f"tests/{name}"] for name in ("unit", "vm", "feed", "luci")}
@@ -150,7 +152,7 @@ class Run:
         if (arguments := self.suite("vm")) is None:
             return
         name = f"vm on {self.kernel}"
-        if self.build() is None:
+        if self.build() is None or (extdev := self.build(*EXTDEV)) is None:
             self.total.failed += 1
             self.lines.append(f"{name}: 0 passed, 1 failed (the module does not build)")
             return
@@ -159,7 +161,8 @@ class Run:
         plain = [*pytest, " and ".join(f"not {clock}" for clock in CLOCKS)]
         # With nothing to run at all it is pytest in the guest that says so.
         if _any_of(plain) or not marked:
-            self.guest(name, ["--timeout", str(VM_SECONDS), "--append", VM_DEBUG], plain)
+            guest = ["--timeout", str(VM_SECONDS), "--append", VM_DEBUG]
+            self.guest(name, [*guest, "--env", f"NATFLOW_KMOD_EXTDEV={extdev}"], plain)
         for clock, command in marked.items():
             guest = ["--timeout", str(CLOCKS[clock]), "--accel", clock]
             self.guest(f"{name}, {clock}", guest, command)
@@ -169,9 +172,11 @@ class Run:
         guest = ["scripts/vm", "--kernel", self.kernel, "--memory", str(VM_MEMORY), *options]
         self.step(name, [*guest, "--", *command], pytest_counts)
 
-    def build(self) -> Path | None:
-        """Build the modules; the folder that they are in."""
-        command = ["scripts/kmod", "--kernel", self.kernel]
+    def build(self, *options: str) -> Path | None:
+        """Build the modules, or with options natflow's own alone; the folder that they are in."""
+        command = ["scripts/kmod", "--kernel", self.kernel, *options]
+        if options:
+            command += ["--strict", "--source", "src/kmod"]
         done = subprocess.run(command, cwd=REPO, stdout=subprocess.PIPE, text=True, check=False)
         return Path(done.stdout.split()[0]).parent if done.returncode == 0 else None
 

@@ -72,6 +72,7 @@ def test_failing_command_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
     ("named", "guests"),
     [
         ("tests/vm/test_shaping.py", ["vm on 6.1, icount"]),
+        ("tests/vm/test_hwnat_hours.py", ["vm on 6.1, leap"]),
         ("tests/vm/traffic.py", ["vm on 6.1"]),
     ],
 )

@@ -73,7 +73,8 @@ def boot(
     folder = _run_folder()
     initrd = folder / "initrd"
     reaches = machine.reach is not None
-    initrd.write_bytes(initramfs.build(kernel, command, paths.REPO, env, reaches))
+    facts = {"REACHES": "1" if reaches else "", "LEAPS": "1" if machine.accel == "leap" else ""}
+    initrd.write_bytes(initramfs.build(kernel, command, paths.REPO, env, facts))
     try:
         outcome = qemu.run(machine, initrd, folder, timeout, _pass_on)
     finally:
@@ -112,7 +113,7 @@ def _judge(outcome: qemu.Outcome, text: str, timeout: float, folder: Path) -> in
 def _kvm_works(kernel: kernels.Kernel) -> bool:
     folder = _run_folder()
     initrd = folder / "initrd"
-    initrd.write_bytes(initramfs.build(kernel, ["true"], Path("/"), {}, False))
+    initrd.write_bytes(initramfs.build(kernel, ["true"], Path("/"), {}, {}))
     machine = qemu.Machine(kernel.vmlinux, "kvm", 512, 2)
     outcome = qemu.run(machine, initrd, folder, PROBE_SECONDS, lambda _port, _data: None)
     return outcome.status == 0
@@ -173,11 +174,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--cpus", type=_positive, default=2, metavar="N", help="default: 2")
     add(
         "--accel",
-        choices=("known", "auto", "tcg", "icount", "kvm"),
+        choices=("known", "auto", "tcg", "icount", "leap", "kvm"),
         default="known",
         help="known (default): KVM if a probe boot since this machine started proved that it "
         "works, else software emulation; auto: probe if not done yet; tcg, kvm: just that; icount: "
-        "software emulation of one processor, on whose clock an instruction takes a nanosecond",
+        "software emulation of one processor, on whose clock an instruction takes a nanosecond; "
+        "leap: the same, and the clock leaps over idle time while a test stops the process named "
+        "in /run/natflow-vm/idler",
     )
     add(
         "--append",

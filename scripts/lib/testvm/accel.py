@@ -16,12 +16,12 @@ VERDICT = paths.CACHE / "vm" / "kvm.json"
 
 
 def choose(wanted: str, probe: Callable[[], bool]) -> str:
-    """Return "tcg", "icount" or "kvm" for --accel `wanted`.
+    """Return "tcg", "icount", "leap" or "kvm" for --accel `wanted`.
 
-    These three are taken as they are. "auto" probes once per boot of this machine. "known" uses
+    These four are taken as they are. "auto" probes once per boot of this machine. "known" uses
     an earlier verdict, and tcg where there is none.
     """
-    if wanted in ("tcg", "icount", "kvm"):
+    if wanted in ("tcg", "icount", "leap", "kvm"):
         return wanted
     verdict = known()
     if verdict is None and wanted == "auto":

@@ -15,11 +15,15 @@ DRIVERS = ("virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console")
 
 
 def build(
-    kernel: Kernel, command: Sequence[str], workdir: Path, env: Mapping[str, str], reaches: bool
+    kernel: Kernel,
+    command: Sequence[str],
+    workdir: Path,
+    env: Mapping[str, str],
+    facts: Mapping[str, str],
 ) -> bytes:
     """Return the archive for running `command` in `workdir` with exactly the variables `env`.
 
-    reaches: whether there is a network on which the guest finds a socket of this machine.
+    facts: what else guest/session wants to know.
     """
     archive = Archive()
     for folder in ("bin", "dev", "proc", "sys", "modules", "lower", "upper", "new", "session"):
@@ -30,12 +34,8 @@ def build(
     for number, module in enumerate(module_closure(kernel, DRIVERS)):
         archive.file(f"modules/{number:02}-{module.name}", module.read_bytes())
     archive.file("session/session", (GUEST / "session").read_bytes(), 0o755)
-    facts = {
-        "MODULES": str(kernel.modules),
-        "WORKDIR": str(workdir),
-        "REACHES": "1" if reaches else "",
-    }
-    archive.file("session/facts.sh", _assignments("", facts).encode())
+    all_facts = {"MODULES": str(kernel.modules), "WORKDIR": str(workdir), **facts}
+    archive.file("session/facts.sh", _assignments("", all_facts).encode())
     archive.file("session/command.sh", command_script(command, env).encode())
     return bytes(archive)
 

@@ -32,7 +32,8 @@ class Machine:
     """What to boot.
 
     `accel` is "tcg", "kvm", or "icount": software emulation with one processor, on whose clock
-    each instruction takes a nanosecond. memory is in MiB; `append` ends the command line. `reach`
+    each instruction takes a nanosecond; with "leap" the clock of an idle guest, besides, leaps to
+    what the guest waits for. memory is in MiB; `append` ends the command line. `reach`
     is a unix socket of this machine that the guest may connect to.
     """
 
@@ -63,9 +64,11 @@ def command_line(machine: Machine, initrd: Path, console: Path, ports: list[int]
     accel = {
         "tcg": "tcg,thread=multi,tb-size=256",
         "icount": "tcg,thread=single,tb-size=256",
+        "leap": "tcg,thread=single,tb-size=256",
         "kvm": "kvm",
     }[machine.accel]
-    cpus = 1 if machine.accel == "icount" else machine.cpus
+    counted = machine.accel in ("icount", "leap")
+    cpus = 1 if counted else machine.cpus
     line = [
         *("qemu-system-x86_64", "-M", "pc,usb=off,vmport=off", "-accel", accel),
         *("-cpu", "host" if machine.accel == "kvm" else "max"),
@@ -81,9 +84,10 @@ def command_line(machine: Machine, initrd: Path, console: Path, ports: list[int]
         *("-device", "virtio-9p-pci,fsdev=host,mount_tag=host"),
         *("-device", "virtio-serial-pci"),
     ]
-    if machine.accel == "icount":
+    if counted:
         # An idle guest goes on with the host's clock: else every wait for a file would time out.
-        line += ["-icount", "shift=0,sleep=on"]
+        # Where it must leap it is kept from being idle until a test wants it to (guest/session).
+        line += ["-icount", f"shift=0,sleep={'off' if machine.accel == 'leap' else 'on'}"]
     if machine.reach is not None:
         line += ["-netdev", _network(machine.reach), "-device", "virtio-net-pci,netdev=n,romfile="]
     for number, fd in enumerate(ports, start=1):
