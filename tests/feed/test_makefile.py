@@ -209,6 +209,66 @@ def test_build_options() -> None:
         assert re.search(r"^\thelp\n(\t  .+\n)+", block, re.MULTILINE)
 
 
+#: Of OpenWrt's build system only what says how the modules are built.
+BUILD = """\
+include Makefile
+KERNEL_MAKE := printf '%s\\n'
+show:
+\t$(Build/Compile)
+"""
+#: What Kbuild makes of it.
+FLAGS = """\
+src := {kmod}
+include {kmod}/Kbuild
+$(info $(ccflags-y))
+all: ;
+"""
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        ["CONFIG_NATFLOW_PATH"],
+        ["CONFIG_NATFLOW_PATH", "CONFIG_HWNAT_EXTDEV_DISABLED"],
+        ["CONFIG_HWNAT_EXTDEV_USE_VLAN_HASH"],
+    ],
+)
+def test_build_options_reach_the_compiler(tmp_path: Path, chosen: list[str]) -> None:
+    make = [shutil.which("gmake") or "make", "--no-print-dir", "-r", "-s"]
+    for name in ("rules.mk", "kernel.mk", "package.mk", "feeds/packages/lang/python/"):
+        path = tmp_path / name / ("python3-package.mk" if name.endswith("/") else "")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    (tmp_path / "build.mk").write_text(BUILD)
+    told = subprocess.run(
+        [
+            *make,
+            f"-f{tmp_path}/build.mk",
+            "-C",
+            str(PACKAGE),
+            f"TOPDIR={tmp_path}",
+            f"INCLUDE_DIR={tmp_path}",
+            "CONFIG_PACKAGE_kmod-natflow=m",
+            *(f"{option}=y" for option in chosen),
+            "show",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stderr == ""
+    variables = [word for word in told.stdout.splitlines() if word.startswith("CONFIG_")]
+    assert {word.removesuffix("=y") for word in variables if word.endswith("=y")} == set(chosen)
+    (tmp_path / "flags.mk").write_text(FLAGS.format(kmod=TOP / "src" / "kmod"))
+    flags = subprocess.run(
+        [*make, f"-f{tmp_path}/flags.mk", *variables, "all"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert set(re.findall(r"-D(CONFIG_\w+)", flags)) == set(chosen)
+
+
 def test_removing_the_package_takes_wed_back() -> None:
     recipe = "\n".join(definition("Package/natflow/prerm"))
     assert recipe.startswith("#!/bin/sh\n")
