@@ -83,6 +83,13 @@ u32 natflow_dst_cookie(const struct dst_entry *dst)
 	return rt6_get_cookie(container_of(dst, struct rt6_info, dst));
 }
 
+static u32 mtu_of(const struct dst_entry *dst, u8 family)
+{
+	if (family == AF_INET)
+		return ip_dst_mtu_maybe_forward(dst, true);
+	return max_t(u32, ip6_dst_mtu_maybe_forward(dst, true), IPV6_MIN_MTU);
+}
+
 static enum natflow_reason resolve(struct natflow_egress *egress, struct dst_entry *dst,
 				   struct neighbour *neigh)
 {
@@ -99,10 +106,7 @@ static enum natflow_reason resolve(struct natflow_egress *egress, struct dst_ent
 			return NATFLOW_REASON_NEIGHBOUR;
 		ether_addr_copy(header->h_source, dev->dev_addr);
 	}
-	if (egress->family == AF_INET)
-		egress->mtu = ip_dst_mtu_maybe_forward(dst, true);
-	else
-		egress->mtu = max_t(u32, ip6_dst_mtu_maybe_forward(dst, true), IPV6_MIN_MTU);
+	egress->mtu = mtu_of(dst, egress->family);
 	egress->cookie = natflow_dst_cookie(dst);
 	return natflow_walk(egress, dev);
 }
@@ -316,7 +320,7 @@ void natflow_egress_kill(struct natflow_net *nn, const struct natflow_egress_mat
 	spin_unlock_bh(&nn->egress_lock);
 }
 
-/* Does the way down from the route's device differ from what was learned? */
+/* Does the way down from the route's device, or its MTU, differ from what was learned? */
 static bool moved(const struct natflow_egress *egress)
 {
 	const struct dst_entry *dst =
@@ -324,7 +328,8 @@ static bool moved(const struct natflow_egress *egress)
 	struct natflow_egress now = { .nn = egress->nn, .family = egress->family };
 
 	memcpy(now.header, egress->header, 2 * ETH_ALEN);
-	return natflow_walk(&now, dst->dev) || now.dev != egress->dev ||
+	return mtu_of(dst, egress->family) != egress->mtu ||
+	       natflow_walk(&now, dst->dev) || now.dev != egress->dev ||
 	       now.port != egress->port || now.kind != egress->kind ||
 	       now.conduit != egress->conduit || now.encaps != egress->encaps ||
 	       now.port_encaps != egress->port_encaps || now.header_len != egress->header_len ||
@@ -337,8 +342,9 @@ static bool moved(const struct natflow_egress *egress)
  * natflow_egress_recheck() - notice what no event tells
  * @nn: namespace
  *
- * That is filters and queueing disciplines above the port, the tags a bridge puts on, and PPPoE
- * sessions. A device that shapes what leaves is remembered for its owner.
+ * That is filters and queueing disciplines above the port, the tags a bridge puts on, PPPoE
+ * sessions, and the MTU of IPv6, which is not the device's. A device that shapes what leaves is
+ * remembered for its owner.
  */
 void natflow_egress_recheck(struct natflow_net *nn)
 {

@@ -187,6 +187,27 @@ def test_mtu_grows_and_shrinks(ghosts: Ghosts) -> None:
     flow.prime()
 
 
+def test_mtu_of_ipv6(ghosts: Ghosts) -> None:
+    """IPv6 has an MTU of its own (router advertisements set it), and no event tells about it: a
+    flow that was learned with a small one is fast with large packets soon after it has grown."""
+    ghosts.lab.r.sysctl(net__ipv6__conf__wan__mtu=1300)
+    try:
+        flow = ghosts.flow(6, 17, "masqueraded")
+        packet = flow.packet(OUT, payload=bytes(1400))
+        flow.send(OUT, packet)
+        error = flow.icmp(OUT)
+        assert error and error.l4[0] == 2 and int.from_bytes(error.l4[4:8], "big") == 1300
+    finally:
+        ghosts.lab.r.sysctl(net__ipv6__conf__wan__mtu=1500)
+    before = flow.fast(OUT)
+    for _ in range(60):
+        assert flow.exchange(OUT, [packet])
+        if flow.fast(OUT) > before:
+            return
+        time.sleep(0.5)
+    raise AssertionError("packets of the new size stay slow")
+
+
 def delete_address(ns: Netns, device: str, address: str, prefix: int) -> float:
     """RTM_DELADDR (rtnetlink(7)); the time at which the kernel had done it."""
     with ns.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as sock:
