@@ -119,11 +119,15 @@ static enum natflow_reason skb6_eligible(const struct sk_buff *skb)
  * @skb: packet in POST_ROUTING
  * @family: AF_INET or AF_INET6
  *
- * Return: NATFLOW_REASON_NONE when we may; NATFLOW_REASON_LOCAL when the router sent it.
+ * Return: NATFLOW_REASON_NONE when we may; NATFLOW_REASON_LOCAL when the router did not forward it:
+ * it sent it, or bridges it.
  */
 enum natflow_reason natflow_skb_eligible(const struct sk_buff *skb, u8 family)
 {
 	if (skb->sk || !skb->skb_iif)
+		return NATFLOW_REASON_LOCAL;
+	/* Bridged, not routed: br_netfilter shows it to us with a route of the bridge's own. */
+	if (skb_dst(skb) && skb_dst(skb)->flags & DST_FAKE_RTABLE)
 		return NATFLOW_REASON_LOCAL;
 	if (skb_sec_path(skb))
 		return NATFLOW_REASON_XFRM;

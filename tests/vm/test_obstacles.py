@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 from lab import Lab, ping
+from netns import run
 
+from natflow.kernel.filters import FlowTuple
 from natflow.service.obstacles import obstacles
 
 
@@ -78,3 +80,55 @@ def test_a_shaper_is_named_while_it_is_there(lab: Lab, device: str) -> None:
     ping(pair, 5)
     until(lab, 0)
     pair.close()
+
+
+BRIDGED = {4: ("10.55.0.1", "10.55.0.2"), 6: ("fd55::1", "fd55::2")}
+
+
+@pytest.fixture
+def bridged(lab: Lab) -> Iterator[Lab]:
+    """The two hosts have a bridge of the router between them, too, that netfilter sees."""
+    run("modprobe", "br_netfilter")
+    lab.r.ip("link add br9 type bridge", "link set br9 up")
+    for number, host in enumerate((lab.c, lab.s)):
+        lab.r.ip(
+            f"link add port{number} type veth peer name to9 netns {host.name}",
+            f"link set port{number} master br9",
+            f"link set port{number} up",
+        )
+        host.ip(
+            f"addr add {BRIDGED[4][number]}/24 dev to9",
+            f"addr add {BRIDGED[6][number]}/64 dev to9 nodad",
+            "link set to9 up",
+        )
+    yield lab
+    lab.r.ip("link del port0", "link del port1", "link del br9")
+    run("modprobe", "-r", "br_netfilter")
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_bridged_packets_are_nobody_s(bridged: Lab, version: int) -> None:
+    """br_netfilter shows them to the hooks of routed packets: they are not on the slow path."""
+    lab = bridged
+    family = socket.AF_INET if version == 4 else socket.AF_INET6
+    one, other = lab.c.socket(family, socket.SOCK_DGRAM), lab.s.socket(family, socket.SOCK_DGRAM)
+    with one, other:
+        for sock, address in zip((one, other), BRIDGED[version], strict=True):
+            sock.settimeout(30)
+            sock.bind((address, 0))
+        one.connect(other.getsockname()[:2])
+        other.connect(one.getsockname()[:2])
+        before = lab.kernel.stats().engines["slow"].packets
+        for number in range(10):
+            for sender, receiver in ((one, other), (other, one)):
+                sender.send(bytes([number]))
+                assert receiver.recv(10) == bytes([number])
+        (src, sport), (dst, dport) = one.getsockname()[:2], other.getsockname()[:2]
+        told = lab.kernel.explain(
+            FlowTuple.parse(
+                {"proto": "udp", "src": src, "dst": dst, "sport": sport, "dport": dport}
+            )
+        )
+        assert told.reason != "untracked", "netfilter has not seen them"
+        assert told.flow is None
+        assert lab.kernel.stats().engines["slow"].packets == before
