@@ -289,6 +289,20 @@ def test_stats_fail_for_good(lab: HwLab, pairs: list[Pair]) -> None:
 
 
 @pytest.mark.parametrize("lab", ["mt7622"], indirect=True)
+def test_nothing_goes_where_something_is_stuck(lab: HwLab, pairs: list[Pair]) -> None:
+    """Least of all a new connection of the same addresses and ports. The host sees it here, because
+    the hardware binds no more."""
+    lab.soc.fail("destroy", 0, errno.EIO, 100)
+    lab.kernel.flush()
+    lab.soc.set(bind_rate=1_000_000)
+    lab.soc.reset()
+    lab.r.conntrack("-D", "-p", "udp")
+    waits = ("hw-backoff", "hw-backoff")
+    lab.wait(lambda: lab.hw_reason(pairs[0]) == waits, pairs[0])
+    software(lab, pairs[0])
+
+
+@pytest.mark.parametrize("lab", ["mt7622"], indirect=True)
 def test_what_the_driver_does_not_support_is_not_asked_again(lab: HwLab, pairs: list[Pair]) -> None:
     """For half a minute, and not for other flows of the same kind either: so it comes last."""
     pair = lab.tcp(4)

@@ -662,6 +662,13 @@ static bool admit_dir(struct natflow_flow *flow, int dir, u64 rate)
 	rcu_read_unlock();
 	if (!wanted)
 		return true;
+	/* What is stuck there may be an earlier flow of the same addresses and ports. */
+	if (door->stuck) {
+		spin_lock_bh(&flow->lock);
+		set_reason(flow, dir, NATFLOW_REASON_HW_BACKOFF, 0);
+		spin_unlock_bh(&flow->lock);
+		return true;
+	}
 	capacity = capacity_of(flow->nn);
 	if (hwnat_stats.installed >= capacity && !make_room(rate, capacity)) {
 		spin_lock_bh(&flow->lock);

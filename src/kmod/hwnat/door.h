@@ -14,6 +14,7 @@
  * @block: the driver's callbacks
  * @ports: ports that lead to it
  * @installed: directions that were handed over through it
+ * @stuck: of which the driver does not let go
  */
 struct hwnat_door {
 	struct list_head	node;
@@ -21,6 +22,7 @@ struct hwnat_door {
 	struct flow_block	block;
 	unsigned int		ports;
 	unsigned int		installed;
+	unsigned int		stuck;
 };
 
 enum hwnat_port_kind {

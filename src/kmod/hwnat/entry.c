@@ -269,11 +269,12 @@ static bool destroy_dir(struct hwnat_entry *entry, int dir)
 		.cookie = hw->cookie,
 	};
 	unsigned int tries = DESTROY_TRIES;
+	bool stuck = hw->state == HWNAT_DEL;
 	int err;
 
 	if (hw->state == HWNAT_NONE)
 		return true;
-	if (hw->state != HWNAT_DEL) {
+	if (!stuck) {
 		read_out(entry, dir);
 		if (hw->state == HWNAT_BOUND)
 			hwnat_stats.bound--;
@@ -284,8 +285,11 @@ static bool destroy_dir(struct hwnat_entry *entry, int dir)
 		if (err && err != -ENOENT)
 			hwnat_note_error(err);
 	} while (err && err != -ENOENT && --tries);
-	if (err && err != -ENOENT)
+	if (err && err != -ENOENT) {
+		hw->door->stuck += !stuck;
 		return false;
+	}
+	hw->door->stuck -= stuck;
 	hw->door->installed--;
 	hwnat_stats.installed--;
 	hwnat_stats.destroys++;
@@ -359,6 +363,7 @@ void hwnat_entry_abandon(struct hwnat_entry *entry, const struct hwnat_door *doo
 
 		if (hw->state != HWNAT_DEL || hw->door != door)
 			continue;
+		hw->door->stuck--;
 		hw->door->installed--;
 		hwnat_stats.installed--;
 		release(hw);
