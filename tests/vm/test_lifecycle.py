@@ -31,9 +31,6 @@ CYCLES = 100
 DEVICE_CYCLES = 6
 CLIENT, SERVER = (CLIENT4, 4000), (SERVER4, 5000)
 IP_FREEBIND = 15
-# The kernel patches its code when the first ingress hook comes and the last one goes. QEMU 7.2
-# with a thread for each processor can go on with what it translated before, for ever.
-KEPT_HOOK = "table netdev kept { chain c { type filter hook ingress device lo priority 0; }\n}\n"
 ENABLED = {"enabled": 1, "delay_pkts": 0}
 # Kernel memory of what must not leak. The kernel keeps the last namespaces until the next ends.
 SLACK = {"nf_conntrack": 0, "net_namespace": 4}
@@ -111,7 +108,6 @@ def start_state() -> Iterator[None]:
     await_namespaces(60)
     tracked = Path("/proc/sys/net/netfilter/nf_conntrack_count")
     run("conntrack", "-F")
-    run("nft", "-f", "-", text=KEPT_HOOK)
     namespaces = run("ip", "netns")
     before = kernel_memory()
     load(**ENABLED)
