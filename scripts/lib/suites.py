@@ -15,7 +15,7 @@ REPO = Path(__file__).resolve().parents[2]
 PYTHON = str(REPO / ".venv/bin/python")
 KERNELS = ("6.1", "6.12", "sid")
 # A vCPU under software emulation runs Python about 20 times slower than its host does.
-VM_SECONDS = 2700
+VM_SECONDS = 3300
 VM_MEMORY = 1536
 # Freed memory is poisoned, and what is written beyond an object is found, where natflow allocates:
 # in these caches it costs next to nothing. Caches of their own also show what has leaked.
