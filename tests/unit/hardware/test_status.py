@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from unit.hardware.router import Router
-from unit.kernel.fake import FakeKernel, client, flow
+from unit.kernel.fake import NO_HARDWARE, FakeKernel, client, flow
 from unit.service.bench import ON, Bench
 
 from natflow.kernel.errors import KernelError
@@ -19,24 +19,15 @@ from natflow.reasons import reason
 from natflow.service import hardware as service
 from natflow.wed import CONFIRM_SECONDS
 
-TOLD = Hardware(
+TOLD = NO_HARDWARE._replace(
     client=True,
     reason="none",
     profile="mt7986",
-    features=(),
     door=True,
     counters=True,
     wed_version=2,
     capacity=12288,
-    installed=0,
-    bound=0,
-    installs=0,
-    destroys=0,
-    failures=0,
-    errors={},
     tokens=200,
-    backoff_ms=0,
-    busy=0,
 )
 WED = ON + "\toption hwnat_wed '1'\n"
 NO_DOOR = f"{reason('hw-no-door').sentence} {reason('hw-no-door').hint}"
