@@ -15,7 +15,7 @@ from natflow.kernel.records import Flow
 
 # Everything that moves goes to the hardware at once.
 EAGER = {"hwnat": 1, "hwnat_mode": 1, "hwnat_wed": 1, "hw_min_rate": 0}
-SECONDS = 90.0
+SECONDS = 30.0
 
 
 class HwLab(PpeLab):
