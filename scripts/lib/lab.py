@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import random
 import socket
 import time
 from dataclasses import dataclass
@@ -35,6 +36,12 @@ DNAT_PORT = 8080
 DNAT_TO = 8000
 # Accelerated at once, and no re-proof while a test counts packets, however slow the machine is.
 PROMPT = {"enabled": 1, "delay_pkts": 0, "sample_interval": 10000}
+
+# Ports of connections: below those that the kernel chooses itself, and in every lab the same.
+# Hardware finds a flow by a hash of them and has no place for each that it may meet: on mt7621 an
+# IPv6 flow often has both directions in one bucket, and some buckets there hold one entry only.
+PORTS = range(10000, 32000)
+PORTS_SEED = 1
 
 _numbers = itertools.count(1)
 
@@ -67,11 +74,7 @@ class Lab:
         settings: dict[str, int] | None = None,
         rules: str = "",
     ) -> None:
-        number = next(_numbers)
-        self.c, self.r, self.s = (Netns(f"{side}{number}") for side in "crs")
-        for ns in (self.c, self.r, self.s):
-            # The end of duplicate address detection, seconds later, is an address event.
-            ns.sysctl(net__ipv6__conf__default__accept_dad=0)
+        self.make_hosts()
         self.lan = Link(
             *(lan, self.c, self.r, "lan", (CLIENT4, CLIENT6), (LAN4, LAN6)),
             routes=(f"default via {LAN4}", f"default via {LAN6}"),
@@ -86,6 +89,15 @@ class Lab:
         self.kernel = self.r.call(Kernel)
         if enable:
             self.configure(**PROMPT | (settings or {}))
+
+    def make_hosts(self) -> None:
+        """The client, the router and the server without their links."""
+        number = next(_numbers)
+        self.c, self.r, self.s = (Netns(f"{side}{number}") for side in "crs")
+        for ns in (self.c, self.r, self.s):
+            # The end of duplicate address detection, seconds later, is an address event.
+            ns.sysctl(net__ipv6__conf__default__accept_dad=0)
+        self._ports = iter(random.Random(PORTS_SEED).sample(PORTS, len(PORTS)))
 
     @staticmethod
     def ruleset(masquerade: bool, masquerade6: bool, dnat: bool) -> str:
@@ -136,12 +148,11 @@ class Lab:
         passive.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         address = (CLIENT4, CLIENT6) if dnat else (SERVER4, SERVER6)
         here = at or address[version == 6]
-        passive.bind((here, DNAT_TO if dnat else port))
+        passive.bind((here, DNAT_TO if dnat else port or next(self._ports)))
         target = (WAN4, WAN6)[version == 6] if dnat else here
         target_port = DNAT_PORT if dnat else passive.getsockname()[1]
         active = opener.socket(family, kind)
-        if source:
-            active.bind((source, 0))
+        active.bind((source, next(self._ports)))
         for sock in (passive, active):
             sock.settimeout(10)
         if kind == socket.SOCK_STREAM:

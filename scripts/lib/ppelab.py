@@ -7,7 +7,7 @@ a bridge over them, on a VLAN device.
 
 from __future__ import annotations
 
-from lab import CLIENT4, CLIENT6, LAN4, LAN6, PROMPT, SERVER4, SERVER6, WAN4, WAN6, Lab, _numbers
+from lab import CLIENT4, CLIENT6, LAN4, LAN6, PROMPT, SERVER4, SERVER6, WAN4, WAN6, Lab
 from netns import Netns
 from ppesim import Soc
 
@@ -36,11 +36,7 @@ class PpeLab(Lab):
         entries: int = 16384,
         natflow: dict[str, int] | None = None,
     ) -> None:
-        number = next(_numbers)
-        self.c, self.r, self.s = (Netns(f"{side}p{number}") for side in "crs")
-        for ns in (self.c, self.r, self.s):
-            # The end of duplicate address detection, seconds later, is an address event.
-            ns.sysctl(net__ipv6__conf__default__accept_dad=0)
+        self.make_hosts()
         self.soc = Soc(self.r, profile, entries=entries)
         # The router's ports, by side.
         self.ports: dict[str, str] = {}

@@ -106,7 +106,7 @@ class HwLab(PpeLab):
             left[:] = [pair for pair in left if self.hw_state(pair) != states]
             return not left
 
-        until = time.monotonic() + SECONDS * len(pairs)
+        until = time.monotonic() + SECONDS + 5 * len(pairs)
         while not settled():
             assert time.monotonic() < until, self.story(*left)
             for pair in left:

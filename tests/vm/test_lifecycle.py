@@ -125,7 +125,6 @@ def start_state() -> Iterator[None]:
         r".*(?:WARNING|BUG|refcount|unregister_netdevice|Objects remaining).*", run("dmesg")
     )
     assert not complaints
-    run("nft", "delete", "table", "netdev", "kept")
     kmodule.load()
 
 
