@@ -2,11 +2,13 @@
 /*
  * natflow_hwnat: hands flows of natflow to MediaTek's packet processing engine (PPE).
  *
- *   main.c     init, exit, what the core calls   rule.c     match and action keys
- *   client.c   withdrawing, what netlink asks    admit.c    who may in, and who must out
- *   entry.c    one flow in the hardware          poll.c     counters, evidence, timeouts
- *   door.c     ports and the drivers' callbacks  profile.c  facts of each SoC
- *   budget.c   how many in a second
+ *   main.c     init, exit, what the core calls   age.c        who may in, and who must out
+ *   client.c   withdrawing, what netlink asks    fits.c       what the hardware can forward
+ *   entry.c    one flow in the hardware          refusal.c    what a driver will not have
+ *   door.c     ports and the drivers' callbacks  candidate.c  the fastest that may in
+ *   rule.c     match and action keys             admit.c      handing them over
+ *   poll.c     counters, evidence, timeouts      budget.c     how many in a second
+ *   profile.c  facts of each SoC                 busy.c       the processors' time
  *
  * Drivers sleep, so they are called from work items only, under hwnat_mutex. Whatever makes an
  * entry invalid, in whatever context, only says so; the next work item takes it out.
@@ -27,6 +29,10 @@
 
 /* Error numbers that are counted each by itself, and one place for all others. */
 #define HWNAT_ERRNOS	16
+/* Flows that can wait for the end of a second at the most; more than its budget is of no use. */
+#define HWNAT_CANDIDATES	500
+/* A driver that says no is asked about the same again after so long. */
+#define HWNAT_REFUSED_RETRY	(30 * HZ)
 
 /**
  * enum hwnat_state - a direction in the hardware
@@ -103,6 +109,16 @@ struct hwnat_entry {
 };
 
 /**
+ * struct hwnat_candidate - a flow that may enter
+ * @flow: the flow, one reference held
+ * @rate: bytes a second, both directions
+ */
+struct hwnat_candidate {
+	struct natflow_flow	*flow;
+	u64			rate;
+};
+
+/**
  * struct hwnat_stats - under hwnat_mutex
  * @installed: directions that the driver has
  * @bound: of which the hardware is known to forward
@@ -150,15 +166,38 @@ bool hwnat_entry_leaving(const struct hwnat_entry *entry);
 bool hwnat_entry_valid(const struct hwnat_entry *entry);
 void hwnat_note_error(int err);
 
+/* age.c */
+void hwnat_age_init(void);
+void hwnat_age_begin(void);
+void hwnat_age(struct natflow_flow *flow);
+void hwnat_set_reason(struct natflow_flow *flow, int dir, enum natflow_reason reason, u16 error);
+
+/* fits.c */
+struct natflow_egress *hwnat_egress(struct natflow_flow *flow, int dir);
+enum natflow_reason hwnat_fits(struct natflow_flow *flow, int dir, struct hwnat_door **door,
+			       u8 *flags);
+bool hwnat_proved(const struct natflow_flow *flow, int dir);
+
+/* refusal.c */
+u16 hwnat_refused(struct natflow_flow *flow, int dir);
+void hwnat_refusal_note(struct natflow_flow *flow, int dir, int err);
+
+/* candidate.c */
+void hwnat_propose(struct natflow_flow *flow, u64 rate);
+unsigned int hwnat_candidates(struct hwnat_candidate chosen[HWNAT_CANDIDATES]);
+
 /* admit.c */
 void hwnat_admit_init(void);
 void hwnat_admit_flush(void);
 void hwnat_admit_exit(void);
-void hwnat_age(struct natflow_flow *flow);
 void hwnat_aged(struct natflow_net *nn);
 enum natflow_reason hwnat_why_not(struct natflow_net *nn);
 u32 hwnat_backoff_ms(void);
+
+/* busy.c */
+void hwnat_busy_measure(void);
 u32 hwnat_busy(void);
+bool hwnat_busy_enough(void);
 
 /* budget.c; all of it under hwnat_mutex */
 bool hwnat_budget_empty(u32 limit);
@@ -173,5 +212,24 @@ int hwnat_poll_dir(struct hwnat_entry *entry, int dir);
 void hwnat_timeout_begin(struct hwnat_entry *entry);
 void hwnat_timeout_extend(struct hwnat_entry *entry, unsigned long seen);
 void hwnat_timeout_set(struct hwnat_entry *entry);
+
+/* Bytes a second, both directions. */
+static inline u64 hwnat_rate(const struct natflow_flow *flow)
+{
+	return (u64)flow->rate[IP_CT_DIR_ORIGINAL] + flow->rate[IP_CT_DIR_REPLY];
+}
+
+static inline bool hwnat_installed(const struct natflow_flow *flow, int dir)
+{
+	const struct hwnat_entry *entry = flow->hw_entry;
+
+	return entry && entry->dir[dir].state != HWNAT_NONE;
+}
+
+/* What comes out does not go in again before all of it is out. */
+static inline bool hwnat_leaving(const struct natflow_flow *flow)
+{
+	return flow->hw_entry && hwnat_entry_leaving(flow->hw_entry);
+}
 
 #endif /* NATFLOW_HWNAT_H */

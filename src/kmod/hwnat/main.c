@@ -187,6 +187,7 @@ static int __init hwnat_init(void)
 	if (!hwnat_wq)
 		return -ENOMEM;
 	hwnat_client_init();
+	hwnat_age_init();
 	hwnat_admit_init();
 	hwnat_poll_init();
 	err = natflow_offload_register(&ops);
