@@ -75,14 +75,12 @@ class Lab:
         rules: str = "",
     ) -> None:
         self.make_hosts()
-        self.lan = Link(
-            *(lan, self.c, self.r, "lan", (CLIENT4, CLIENT6), (LAN4, LAN6)),
-            routes=(f"default via {LAN4}", f"default via {LAN6}"),
-        )
-        self.wan = Link(
-            *(wan, self.s, self.r, "wan", (SERVER4, SERVER6), (WAN4, WAN6)),
-            routes=(f"192.168.77.0/24 via {WAN4}", f"fd77::/64 via {WAN6}"),
-        )
+        routes = (f"default via {LAN4}", f"default via {LAN6}")
+        ends = (CLIENT4, CLIENT6), (LAN4, LAN6)
+        self.lan = Link(lan, self.c, self.r, "lan", *ends, routes)
+        routes = (f"192.168.77.0/24 via {WAN4}", f"fd77::/64 via {WAN6}")
+        ends = (SERVER4, SERVER6), (WAN4, WAN6)
+        self.wan = Link(wan, self.s, self.r, "wan", *ends, routes)
         self.r.sysctl(net__ipv4__ip_forward=1, net__ipv6__conf__all__forwarding=1)
         self.r.sysctl(net__netfilter__nf_conntrack_acct=1)
         self.r.nft(self.ruleset(masquerade, masquerade6, dnat) + rules)

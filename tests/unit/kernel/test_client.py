@@ -497,7 +497,7 @@ attributes = st.lists(
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(attrs=attributes, tail=st.binary(max_size=12))
 def test_a_kernel_that_answers_nonsense(
     call: Callable[[Kernel], object], attrs: list[bytes], tail: bytes

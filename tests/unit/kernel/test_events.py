@@ -125,7 +125,7 @@ def test_groups_that_are_not_there() -> None:
         EventSocket(CODEC, CONTROL, {"events": 7}, True, k.FakeSocket(lambda _: []))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     st.lists(
         st.one_of(

@@ -177,14 +177,14 @@ keys = (
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.dictionaries(st.sampled_from(keys), anything, max_size=4))
 def test_any_table_is_a_filter_or_a_filter_error(table: dict[str, Any]) -> None:
     with contextlib.suppress(FilterError):
         Filter.parse(table).attributes()
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.fixed_dictionaries(dict.fromkeys(GOOD, anything)))
 def test_any_table_is_a_tuple_or_a_filter_error(table: dict[str, Any]) -> None:
     with contextlib.suppress(FilterError):

@@ -143,7 +143,7 @@ def test_broken_answers(datagram: bytes | OSError, number: int) -> None:
     assert error.value.errno == number
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.binary(max_size=120), max_size=4), st.integers(0, 0xFFFF), st.integers(0, 20))
 def test_garbage_never_raises_anything_else(blobs: list[bytes], flags: int, kind: int) -> None:
     framed = [k.message(kind, 7, blob, flags) for blob in blobs]
