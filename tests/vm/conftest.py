@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import kmodule
 import netns
@@ -58,11 +57,19 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 terminalreporter.line(line)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if "NATFLOW_VM" not in os.environ:
-        outside = pytest.mark.skip(reason="runs in the virtual router only: scripts/test vm")
-        for item in items:
-            item.add_marker(outside)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Failures are told at once, too: the guest may not live to see the end of the run."""
+    report = yield
+    if report.failed:
+        writer = item.config.get_terminal_writer()
+        writer.line()
+        for line in report.longreprtext.splitlines():
+            if line.startswith("E  "):
+                writer.line(line)
+    return report
 
 
 @pytest.fixture(scope="session")
