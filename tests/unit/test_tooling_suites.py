@@ -4,6 +4,7 @@
 import os
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,28 @@ def test_each_clock_has_a_guest_of_its_own(
     monkeypatch.setattr(run, "guest", lambda name, *_: booted.append(name))
     run.vm()
     assert booted == guests
+
+
+@pytest.mark.parametrize("failing", [None, *suites.BUILDS])
+def test_all_builds_for_other_kernels(
+    failing: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each is one check, and fails everything when it fails."""
+    ran = []
+
+    def stream(command: Sequence[str]) -> tuple[str, int]:
+        ran.append(list(command))
+        return "", 2 if failing in command else 0
+
+    monkeypatch.setattr(suites, "_stream", stream)
+    for suite in ("lint", "on_host", "vm"):
+        monkeypatch.setattr(suites.Run, suite, lambda *_: None)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    assert suites.main(["all"]) == (0 if failing is None else 1)
+    builds = [["scripts/kmod", "--kernel", name, "--strict"] for name in ("6.12", "6.1-mipsel")]
+    assert ran == builds
+    failed = 0 if failing is None else 1
+    assert capsys.readouterr().out.endswith(f"{2 - failed} passed, {failed} failed\n")
 
 
 @pytest.mark.parametrize("name", ["setup", "vm", "kmod", "lint", "test"])

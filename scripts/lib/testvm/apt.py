@@ -139,10 +139,11 @@ class Apt:
     """apt with its own sources (a .sources file's text) and its own package lists.
 
     `home` is a folder for lists and caches. The machine's lists are neither needed nor touched, so
-    nothing here needs root.
+    nothing here needs root. `architecture`: the processor that packages are for, if not this
+    machine's.
     """
 
-    def __init__(self, home: Path, sources: str) -> None:
+    def __init__(self, home: Path, sources: str, architecture: str = "") -> None:
         self.home = home.resolve()
         self.options: list[str] = []
         for folder in ("state/lists/partial", "cache/archives/partial"):
@@ -157,6 +158,13 @@ class Apt:
             "Acquire::Retries": "3",
             "Acquire::Languages": "none",
         }
+        if architecture:
+            # What is installed here says nothing about the packages of another processor.
+            settings |= {
+                "APT::Architecture": architecture,
+                "APT::Architectures": architecture,
+                "Dir::State::Status": "/dev/null",
+            }
         for name, value in settings.items():
             self.options += ["-o", f"{name}={value}"]
 

@@ -68,13 +68,14 @@ def get(name: str) -> Kernel:
     if name not in NAMES:
         raise ValueError(f"no kernel {name!r}: known are {', '.join(NAMES)}")
     root = paths.CACHE / "kernels" / name
-    if found := _cached(name, root):
+    if found := cached(name, root):
         return found
     with paths.turn(f"kernel-{name}"):
-        return _cached(name, root) or _fetch(name, root)
+        return cached(name, root) or _fetch(name, root)
 
 
-def _cached(name: str, root: Path) -> Kernel | None:
+def cached(name: str, root: Path) -> Kernel | None:
+    """The kernel `name` that keep() left in `root`; None if there is none, or of another LAYOUT."""
     try:
         facts = json.loads((root / "kernel.json").read_text())
     except (FileNotFoundError, json.JSONDecodeError):
@@ -84,15 +85,19 @@ def _cached(name: str, root: Path) -> Kernel | None:
     return Kernel(name, facts["release"], facts["version"], root)
 
 
-def sources_of(name: str) -> apt.Apt:
-    """The suites that kernel `name` comes from, on this machine's mirrors."""
+def sources_of(name: str, architecture: str = "") -> apt.Apt:
+    """The suites that kernel `name` comes from, on this machine's mirrors.
+
+    With `architecture`: what they carry for that one, instead of for this machine.
+    """
     suite = SUITES.get(name, name)
     sources = apt.machine_sources()
     if name == NEWEST or suite.endswith("-backports"):
         text = apt.other_suite(sources, "bookworm", suite)
     else:
         text = apt.only_suites(sources, (suite, f"{suite}-updates", f"{suite}-security"))
-    return apt.Apt(paths.CACHE / "apt" / suite, text)
+    home = f"{suite}-{architecture}" if architecture else suite
+    return apt.Apt(paths.CACHE / "apt" / home, text, architecture)
 
 
 def _fetch(name: str, root: Path) -> Kernel:
@@ -108,9 +113,7 @@ def _fetch(name: str, root: Path) -> Kernel:
         depends = lists.depends(headers)
         rest = [p for p in depends if p.startswith(("linux-headers-", "linux-kbuild-"))]
 
-    fresh = root.with_name(f"{name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
+    fresh = beside(root)
     packages = lists.download([image, headers, *rest], fresh / "packages")
     paths.say(f"unpacking {release}")
     apt.unpack(packages, fresh)
@@ -118,14 +121,26 @@ def _fetch(name: str, root: Path) -> Kernel:
     if name == NEWEST:
         source.arrange(fresh, release)
     else:
-        _make_relative(fresh, release)
+        make_relative(fresh, release)
     prepare(fresh, release)
-    version = lists.version(image)
-    facts = {"layout": LAYOUT, "release": release, "version": version}
+    return keep(fresh, Kernel(name, release, lists.version(image), root))
+
+
+def beside(root: Path) -> Path:
+    """An empty folder in which to make what keep() moves to `root`."""
+    fresh = root.with_name(f"{root.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(parents=True)
+    return fresh
+
+
+def keep(fresh: Path, kernel: Kernel) -> Kernel:
+    """Move `fresh`, which is complete, to where `kernel` says, in place of what was there."""
+    facts = {"layout": LAYOUT, "release": kernel.release, "version": kernel.version}
     (fresh / "kernel.json").write_text(json.dumps(facts, indent=2) + "\n")
-    shutil.rmtree(root, ignore_errors=True)
-    fresh.rename(root)
-    return Kernel(name, release, version, root)
+    shutil.rmtree(kernel.root, ignore_errors=True)
+    fresh.rename(kernel.root)
+    return kernel
 
 
 def prepare(root: Path, release: str) -> None:
@@ -146,7 +161,7 @@ def prepare(root: Path, release: str) -> None:
     (root / "vmlinux").write_bytes(uncompressed(image.read_bytes()))
 
 
-def _make_relative(root: Path, release: str) -> None:
+def make_relative(root: Path, release: str) -> None:
     """Headers with an absolute path in them become ones that may move with their repository."""
     makefile = root / "usr/src" / f"linux-headers-{release}" / "Makefile"
     makefile.write_text(
