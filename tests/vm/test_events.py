@@ -313,6 +313,8 @@ def test_device_down_and_up() -> None:
 def bridge() -> Iterator[tuple[Ghosts, Wire]]:
     """Ghosts whose LAN is a bridge with a second port, and the far end of that port."""
     lab = Lab(lan="bridge", rules=RULES)
+    # The bridge would learn the ghosts' place from what the client says of itself, too.
+    lab.c.sysctl(net__ipv6__conf__all__disable_ipv6=1)
     lab.c.ip("link add alt type veth peer name lan1 netns " + lab.r.name, "link set alt up")
     # A port of its own address, so that frames to the bridge are not the port's.
     lab.r.ip(
