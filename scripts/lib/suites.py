@@ -4,10 +4,13 @@
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,8 +20,6 @@ KERNELS = ("6.1", "6.12", "sid")
 # What the module is built for besides, without a guest that boots it: the kernel of newer OpenWrt,
 # and a 32-bit processor, where not everything links that does on this machine.
 BUILDS = ("6.12", "6.1-mipsel")
-# A vCPU under software emulation runs Python about 20 times slower than its host does.
-VM_SECONDS = 3300
 VM_MEMORY = 1536
 # Freed memory is poisoned, and what is written beyond an object is found, where natflow allocates:
 # in these caches it costs next to nothing. Caches of their own also show what has leaked.
@@ -27,8 +28,12 @@ VM_DEBUG = (
     "kmalloc-128,kmalloc-192,kmalloc-256"
 )
 
-# Guests whose clocks differ, each by the marker of the tests that need it, and the time it gets.
-CLOCKS = {"icount": 900, "leap": 900}
+# Guests by their clocks, and the time that each gets. One has the processors' own (under software
+# emulation a vCPU runs Python about 20 times slower than its host does); the others are for tests
+# with such a marker, and nothing in them depends on what else the host does.
+OWN = ""
+CLOCKS = {OWN: 3300, "icount": 900, "leap": 900}
+MARKERS = [clock for clock in CLOCKS if clock != OWN]
 # What natflow_hwnat.ko may be built with; tests/vm/test_hwnat_options.py has that module.
 EXTDEV = ("CONFIG_HWNAT_EXTDEV_DISABLED=y", "CONFIG_HWNAT_EXTDEV_USE_VLAN_HASH=y")
 
@@ -42,6 +47,7 @@ Runs the tests. Without an argument: exactly what CI runs.
   unit   lint, and tests/unit and tests/fuzz on this machine
   vm     the kernel module and everything that needs it, inside the virtual test router: once with
          the processors' own time, and once with each of the clocks that some tests need
+  clocks the part of vm that needs such a clock; all has it run beside the rest
   feed   the OpenWrt packages
   luci   the LuCI app
   all    all of these, and the module built for 6.12 and for 32-bit MIPS without a warning
@@ -105,6 +111,16 @@ def check_counts(output: str, status: int) -> Counts:
     return one_count(output, status)
 
 
+def total_counts(output: str, status: int) -> Counts:
+    """Read the last line of this program."""
+    last = output.rstrip().rpartition("\n")[2]
+    found = re.fullmatch(r"(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", last)
+    counts = Counts(*(int(number or 0) for number in found.groups())) if found else Counts()
+    if status and not counts.failed:
+        counts.failed = 1
+    return counts
+
+
 def one_count(_output: str, status: int) -> Counts:
     """A command that is one check as a whole."""
     return Counts(failed=1) if status else Counts(passed=1)
@@ -125,10 +141,32 @@ class Run:
         print(f"\n== {name}", flush=True)
         started = time.monotonic()
         output, status = _stream(command)
-        counts = count(output, status)
-        self.total += counts
-        self.lines.append(f"{name}: {counts} ({time.monotonic() - started:.0f} s)")
+        self.add(name, count(output, status), time.monotonic() - started)
         return status == 0
+
+    def add(self, name: str, counts: Counts, seconds: float) -> None:
+        """Take note of what a step has come to."""
+        self.total += counts
+        self.lines.append(f"{name}: {counts} ({seconds:.0f} s)")
+
+    @contextmanager
+    def beside(self, suite: str) -> Iterator[None]:
+        """Have another process run `suite` meanwhile. What it says is shown when it has ended."""
+        command = [sys.executable, __file__, suite, "--kernel", self.kernel, *self.pytest]
+        started = time.monotonic()
+        with tempfile.TemporaryFile("w+", errors="replace") as said:
+            with subprocess.Popen(
+                command, cwd=REPO, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
+            ) as process:
+                try:
+                    yield
+                except BaseException:
+                    process.terminate()
+                    raise
+            said.seek(0)
+            output = said.read()
+        print(f"\n== {suite}, beside the others\n{output}", flush=True)
+        self.add(suite, total_counts(output, process.returncode), time.monotonic() - started)
 
     def suite(self, folder: str) -> list[str] | None:
         """The pytest arguments for tests/`folder`; None, and said so, if there is nothing."""
@@ -150,8 +188,8 @@ class Run:
         if (arguments := self.suite(folder)) is not None:
             self.step(folder, [PYTHON, "-m", "pytest", *arguments], pytest_counts)
 
-    def vm(self) -> None:
-        """Build the module and run tests/vm in the guest."""
+    def vm(self, *clocks: str) -> None:
+        """Build the module and run tests/vm, each test in the guest with its clock, of `clocks`."""
         if (arguments := self.suite("vm")) is None:
             return
         name = f"vm on {self.kernel}"
@@ -160,15 +198,17 @@ class Run:
             self.lines.append(f"{name}: 0 passed, 1 failed (the module does not build)")
             return
         pytest = [PYTHON, "-m", "pytest", "-p", "no:cacheprovider", *arguments, "-m"]
-        marked = {clock: [*pytest, clock] for clock in CLOCKS if _any_of([*pytest, clock])}
-        plain = [*pytest, " and ".join(f"not {clock}" for clock in CLOCKS)]
+        plain = " and ".join(f"not {clock}" for clock in MARKERS)
+        commands = {clock: [*pytest, clock or plain] for clock in clocks}
         # With nothing to run at all it is pytest in the guest that says so.
-        if _any_of(plain) or not marked:
-            guest = ["--timeout", str(VM_SECONDS), "--append", VM_DEBUG]
-            self.guest(name, [*guest, "--env", f"NATFLOW_KMOD_EXTDEV={extdev}"], plain)
-        for clock, command in marked.items():
-            guest = ["--timeout", str(CLOCKS[clock]), "--accel", clock]
-            self.guest(f"{name}, {clock}", guest, command)
+        some = [clock for clock in clocks if _any_of(commands[clock])] or [OWN]
+        for clock in filter(commands.__contains__, some):
+            guest = ["--timeout", str(CLOCKS[clock])]
+            if clock == OWN:
+                guest += ["--append", VM_DEBUG, "--env", f"NATFLOW_KMOD_EXTDEV={extdev}"]
+            else:
+                guest += ["--accel", clock]
+            self.guest(f"{name}, {clock}" if clock else name, guest, commands[clock])
 
     def guest(self, name: str, options: Sequence[str], command: Sequence[str]) -> None:
         """Run pytest in a guest."""
@@ -226,7 +266,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="scripts/test",
         description=HELP,
-        usage="scripts/test [unit|vm|luci|feed|all] [--kernel VERSION] [pytest arguments]",
+        usage="scripts/test [unit|vm|clocks|luci|feed|all] [--kernel VERSION] [pytest arguments]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -243,23 +283,28 @@ def main(argv: Sequence[str] | None = None) -> int:
             run.lint()
             run.on_host("unit")
         case "vm":
-            run.vm()
+            run.vm(*CLOCKS)
+        case "clocks":
+            run.vm(*MARKERS)
         case "luci" | "feed":
             run.on_host(suite)
         case "all":
-            run.lint()
-            run.on_host("unit")
-            run.on_host("feed")
-            run.on_host("luci")
-            for kernel in BUILDS:
-                run.strict_build(kernel)
-            run.vm()
+            with run.beside("clocks"):
+                run.lint()
+                run.on_host("unit")
+                run.on_host("feed")
+                run.on_host("luci")
+                for kernel in BUILDS:
+                    run.strict_build(kernel)
+            run.vm(OWN)
         case _:
-            parser.error(f"no suite {suite!r}: there are unit, vm, luci, feed and all")
+            parser.error(f"no suite {suite!r}: there are unit, vm, clocks, luci, feed and all")
     print("", *run.lines, "", sep="\n")
     print(run.total, flush=True)
     return 1 if run.total.failed else 0
 
 
 if __name__ == "__main__":
+    # Who is told to end tells what it runs: a guest would live on.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     sys.exit(main())

@@ -5,6 +5,7 @@ import os
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -85,8 +86,61 @@ def test_each_clock_has_a_guest_of_its_own(
     booted = []
     monkeypatch.setattr(run, "build", lambda *_: Path("built"))
     monkeypatch.setattr(run, "guest", lambda name, *_: booted.append(name))
-    run.vm()
+    run.vm(*suites.CLOCKS)
     assert booted == guests
+
+
+def test_clocks_alone_boot_no_other_guest(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = suites.Run("6.1", ["tests/vm/traffic.py"], explicit=True)
+    monkeypatch.setattr(run, "build", lambda *_: Path("built"))
+    monkeypatch.setattr(run, "guest", lambda name, *_: pytest.fail(name))
+    run.vm(*suites.MARKERS)
+    assert run.total == Counts()
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "counts"),
+    [
+        ("leap: 2 passed, 1 failed (3 s)\n\n9 passed, 1 failed, 2 skipped\n", 1, Counts(9, 1, 2)),
+        ("9 passed, 0 failed\n", 0, Counts(9)),
+        ("9 passed, 0 failed\nand then it broke\n", 1, Counts(0, 1)),
+        ("9 passed, 0 failed\n", 1, Counts(9, 1)),
+    ],
+)
+def test_what_runs_beside_is_shown_and_counted(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    says: str,
+    status: int,
+    counts: Counts,
+) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(f"import sys; print({says!r}, end=''); sys.exit({status})")
+    monkeypatch.setattr(suites, "__file__", str(program))
+    run = suites.Run("6.1", [], explicit=False)
+    with run.beside("clocks"):
+        run.step("x", ["true"], suites.one_count)
+    assert run.total == counts + Counts(1)
+    assert says in capsys.readouterr().out
+
+
+def test_what_runs_beside_ends_with_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, pid = tmp_path / "program.py", tmp_path / "pid"
+    program.write_text(
+        f"import os, time; open({str(pid)!r}, 'w').write(f'{{os.getpid()}}\\n'); time.sleep(60)"
+    )
+    monkeypatch.setattr(suites, "__file__", str(program))
+    with pytest.raises(RuntimeError), suites.Run("6.1", [], explicit=False).beside("clocks"):
+        until = time.monotonic() + 30
+        while not pid.exists() or not pid.read_text().endswith("\n"):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        raise RuntimeError
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
 
 
 @pytest.mark.parametrize("failing", [None, *suites.BUILDS])
@@ -103,6 +157,7 @@ def test_all_builds_for_other_kernels(
     monkeypatch.setattr(suites, "_stream", stream)
     for suite in ("lint", "on_host", "vm"):
         monkeypatch.setattr(suites.Run, suite, lambda *_: None)
+    monkeypatch.setattr(suites.Run, "beside", lambda *_: nullcontext())
     monkeypatch.delenv("PYTHONPATH", raising=False)
     assert suites.main(["all"]) == (0 if failing is None else 1)
     builds = [["scripts/kmod", "--kernel", name, "--strict"] for name in ("6.12", "6.1-mipsel")]
