@@ -14,20 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-import ppesim
 import pytest
 from lab import WAN4, Pair, ping
 from netns import run
 from ppelab import PpeLab
 
 MAINLINE = {"cookie_in_use", "cookie_unknown"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def simulator() -> Iterator[None]:
-    ppesim.load()
-    yield
-    ppesim.unload()
 
 
 def until(what: Callable[[], bool], seconds: float = 15) -> None:
