@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from lab import Lab
@@ -17,8 +19,8 @@ ON = "config natflow 'main'\n\toption enabled '1'\n\toption delay_pkts '0'\n"
 class Site(Router):
     """Router's processes, inside of the router's namespace."""
 
-    def __init__(self, directory: Path, lab: Lab) -> None:
-        super().__init__(directory, ON)
+    def __init__(self, directory: Path, lab: Lab, config: str = ON) -> None:
+        super().__init__(directory, config)
         self.lab = lab
 
     def start_in_namespace(self) -> float:
@@ -39,3 +41,17 @@ class Site(Router):
         assert self.daemon is not None
         self.daemon.kill()
         self.daemon.wait()
+
+
+@contextmanager
+def new_site(directory: Path, config: str = ON) -> Iterator[Site]:
+    """A site on a masquerading lab whose module nobody has configured: that is left to natflowd,
+    which is yet to be started."""
+    lab = Lab(masquerade=True, enable=False)
+    site = Site(directory, lab, config)
+    try:
+        site.start_broker()
+        yield site
+    finally:
+        site.close()
+        lab.remove()

@@ -13,27 +13,23 @@ from contextlib import suppress
 import pytest
 from lab import Lab, Pair, fast_packets, ping
 from unit.daemon.processes import wait_for
-from vm.site import ON, Site
+from vm.site import ON, Site, new_site
 
 INTERVAL_MS = 10000
+CONFIG = f"{ON}\toption sample_interval '{INTERVAL_MS}'\n"
 SECOND = 1.0  # plenty for natflowd to act, even in the emulated guest; a tenth of the interval
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    made = Lab(masquerade=True, enable=False)
-    yield made
-    made.remove()
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with new_site(tmp_path_factory.mktemp("router"), CONFIG) as made:
+        made.start_in_namespace()
+        yield made
 
 
 @pytest.fixture(scope="module")
-def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("router"), lab)
-    made.write(f"{ON}\toption sample_interval '{INTERVAL_MS}'\n")
-    made.start_broker()
-    made.start_in_namespace()
-    yield made
-    made.close()
+def lab(site: Site) -> Lab:
+    return site.lab
 
 
 @pytest.fixture

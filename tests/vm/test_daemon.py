@@ -16,7 +16,7 @@ import pytest
 from lab import CLIENT4, SERVER4, Lab, Pair, ping
 from unit.daemon.processes import wait_for
 from unit.daemon.test_footprint import memory
-from vm.site import ON, Site
+from vm.site import ON, Site, new_site
 
 from natflow.bus import BusError
 
@@ -27,28 +27,23 @@ STARTS = 3  # the host may be busy with something else
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    made = Lab(masquerade=True, enable=False)
-    yield made
-    made.remove()
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with new_site(tmp_path_factory.mktemp("router")) as made:
+        starts = [made.start_in_namespace()]
+        while starts[-1] > START_SECONDS and len(starts) < STARTS:
+            made.kill_daemon()
+            starts.append(made.start_in_namespace())
+        assert made.daemon is not None
+        shown = ", ".join(f"{start:.2f}" for start in starts)
+        print(f"\nnatflowd answers after {shown} s in the guest")
+        print(f"natflowd takes {memory(made.daemon.pid) / 1024:.1f} MiB in the guest")
+        assert starts[-1] <= START_SECONDS
+        yield made
 
 
 @pytest.fixture(scope="module")
-def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("router"), lab)
-    made.start_broker()
-    starts = [made.start_in_namespace()]
-    while starts[-1] > START_SECONDS and len(starts) < STARTS:
-        made.kill_daemon()
-        starts.append(made.start_in_namespace())
-    assert made.daemon is not None
-    print(
-        f"\nnatflowd answers after {', '.join(f'{start:.2f}' for start in starts)} s in the guest"
-    )
-    print(f"natflowd takes {memory(made.daemon.pid) / 1024:.1f} MiB in the guest")
-    assert starts[-1] <= START_SECONDS
-    yield made
-    made.close()
+def lab(site: Site) -> Lab:
+    return site.lab
 
 
 @pytest.fixture

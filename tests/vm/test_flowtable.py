@@ -15,7 +15,7 @@ from contextlib import ExitStack
 import pytest
 from lab import Lab, Pair, ping
 from unit.daemon.processes import wait_for
-from vm.site import Site
+from vm.site import Site, new_site
 from vm.stream import Stream
 
 FW4 = """
@@ -32,20 +32,16 @@ OFFLOADING = "config defaults\n\toption flow_offloading '1'\n"
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    made = Lab(masquerade=True, enable=False)
-    yield made
-    made.remove()
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with new_site(tmp_path_factory.mktemp("router")) as made:
+        made.start_in_namespace()
+        wait_for("acceleration", lambda: made.lab.kernel.config().settings["enabled"])
+        yield made
 
 
 @pytest.fixture(scope="module")
-def site(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    made = Site(tmp_path_factory.mktemp("router"), lab)
-    made.start_broker()
-    made.start_in_namespace()
-    wait_for("acceleration", lambda: lab.kernel.config().settings["enabled"])
-    yield made
-    made.close()
+def lab(site: Site) -> Lab:
+    return site.lab
 
 
 @pytest.fixture

@@ -38,8 +38,7 @@ class Watched:
 
     def __init__(self, directory: Path, lab: HwLab) -> None:
         self.lab = lab
-        self.site = Site(directory, lab)
-        self.site.write(CONFIG)
+        self.site = Site(directory, lab, CONFIG)
         for host in (lab.c, lab.s):
             # All segments of a connection have headers of the same size then.
             host.sysctl(net__ipv4__tcp_sack=0)

@@ -26,9 +26,8 @@ def sites(tmp_path: Path) -> Iterator[list[Site]]:
 
 
 def start(sites: list[Site], directory: Path, lab: Lab) -> Site:
-    site = Site(directory, lab)
+    site = Site(directory, lab, CONFIG)
     sites.append(site)
-    (directory / "natflow").write_text(CONFIG, encoding="utf-8")
     site.start_broker()
     site.start_in_namespace()
     return site
