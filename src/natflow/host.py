@@ -17,7 +17,11 @@ from natflow.uci import UciError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from natflow.uci import Uci
+
+    Conflict = dict[str, Any]
 
 LEASES = "/tmp/dhcp.leases"
 MODULES = "/sys/module"
@@ -42,43 +46,53 @@ FIREWALL_HINT = (
     "Connections it takes stay out of natflow. Switch it off: uci set "
     "firewall.@defaults[0].flow_offloading=0; uci commit firewall; service firewall reload"
 )
+FLOWTABLE_TEXT = "The nftables flowtable {flowtable} takes flows of {devices}."
+FLOWTABLE_HINT = "Connections it takes stay out of natflow. Remove the flowtable from the ruleset."
+NO_DEVICE = "no device"
+MODULE_TEXT = "{accelerator} is loaded (kernel module {module})."
+MODULE_HINT = "Use one accelerator: remove the package that loads {module}."
+OTHER_TEXT = "Another module named natflow is loaded, too ({path} is there)."
+OTHER_HINT = "natflow drives its own. Remove the other one's package, then reboot."
 
-Conflict = dict[str, str]
+#: For the translators.
+TEXTS = (
+    *(FIREWALL_TEXT, FIREWALL_HINT, FLOWTABLE_TEXT, FLOWTABLE_HINT, NO_DEVICE),
+    *(MODULE_TEXT, MODULE_HINT, OTHER_TEXT, OTHER_HINT, *ACCELERATORS.values()),
+)
+
+
+def conflict(code: str, text: str, hint: str, **data: str | int | list[str]) -> Conflict:
+    """One of them: its sentences with the data in their places, and the data by itself, for those
+    who have the sentences in another language.
+    """
+    words = {
+        name: (", ".join(value) or NO_DEVICE) if isinstance(value, list) else value
+        for name, value in data.items()
+    }
+    return {
+        "code": code,
+        "text": text.format(**words),
+        "hint": hint.format(**words),
+        "data": data,
+    }
 
 
 def conflicts(uci: Uci, foreign: bool = False) -> list[Conflict]:
-    """Who else accelerates, each as {code, text, hint}; empty when nobody does.
+    """Who else accelerates, each as conflict() makes them; empty when nobody does.
 
     ``foreign``: the module behind the control device is the one that natflow drives.
     """
     found = []
     if _firewall_offloads(uci):
-        found.append(
-            {
-                "code": "firewall-flow-offloading",
-                "text": FIREWALL_TEXT,
-                "hint": FIREWALL_HINT,
-            }
-        )
+        found.append(conflict("firewall-flow-offloading", FIREWALL_TEXT, FIREWALL_HINT))
     else:
         found += [_flowtable(table) for table in flowtables()]
     for module, name in ACCELERATORS.items():
         if os.path.isdir(os.path.join(MODULES, module)):
-            found.append(
-                {
-                    "code": "module-" + module.replace("_", "-"),
-                    "text": f"{name} is loaded (kernel module {module}).",
-                    "hint": f"Use one accelerator: remove the package that loads {module}.",
-                }
-            )
+            code = "module-" + module.replace("_", "-")
+            found.append(conflict(code, MODULE_TEXT, MODULE_HINT, accelerator=name, module=module))
     if not foreign and control_device():
-        found.append(
-            {
-                "code": "other-natflow",
-                "text": f"Another module named natflow is loaded, too ({CONTROL} is there).",
-                "hint": "natflow drives its own. Remove the other one's package, then reboot.",
-            }
-        )
+        found.append(conflict("other-natflow", OTHER_TEXT, OTHER_HINT, path=CONTROL))
     return found
 
 
@@ -105,12 +119,10 @@ def _firewall_offloads(uci: Uci) -> bool:
 def _flowtable(table: dict[str, object]) -> Conflict:
     name = printable(f"{table.get('family')} {table.get('table')} {table.get('name')}")
     devices = table.get("dev", [])
-    listed = ", ".join(map(str, devices)) if isinstance(devices, list) else str(devices)
-    return {
-        "code": "nft-flowtable",
-        "text": f"The nftables flowtable {name} takes flows of {printable(listed) or 'no device'}.",
-        "hint": "Connections it takes stay out of natflow. Remove the flowtable from the ruleset.",
-    }
+    listed = [
+        printable(str(each)) for each in (devices if isinstance(devices, list) else [devices])
+    ]
+    return conflict("nft-flowtable", FLOWTABLE_TEXT, FLOWTABLE_HINT, flowtable=name, devices=listed)
 
 
 def flowtables() -> list[dict[str, object]]:

@@ -6,6 +6,7 @@ Everything but the module is the real thing. The counters grow as on a router wi
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -120,6 +121,27 @@ def empty() -> Router:
     return Router([], traffic=False)
 
 
+def conflicts() -> Router:
+    """A shaper and a filter; with others() also those who are no part of natflow."""
+    router = hardware()
+    router.flow_list.append(flow(sport=4, state="slow", reason="qdisc", id=4))
+    router.filter_ifindex = router.shaper_ifindex = 1  # the one device that every host has
+    return router
+
+
+def others(directory: str) -> None:
+    """All the accelerators that natflowd knows, beside it."""
+    host.MODULES = os.path.join(directory, "modules")
+    for module in host.ACCELERATORS:
+        os.makedirs(os.path.join(host.MODULES, module))
+    host.CONTROL = "/dev/zero"  # as good a character device as any
+    ruleset = os.path.join(directory, "ruleset")
+    table = {"family": "inet", "table": "fw4", "name": "ft", "dev": ["lan1", "wan"]}
+    with open(ruleset, "w", encoding="utf-8") as stream:
+        json.dump({"nftables": [{"flowtable": table}]}, stream)
+    host.NFT = ("cat", ruleset)
+
+
 def missing() -> Router:
     """The module is not loaded."""
     router = empty()
@@ -136,6 +158,7 @@ WORLDS = {
     "busy": busy,
     "many": many,
     "hardware": hardware,
+    "conflicts": conflicts,
     "empty": empty,
     "missing": missing,
     "foreign": foreign,
@@ -152,5 +175,7 @@ if __name__ == "__main__":
     # dnsmasq keeps names without spaces only; whoever else names hosts may not.
     host.names = lambda: {**leased(), "192.168.1.11": HOSTILE}
     host.NFT = ("/nonexistent",)
+    if sys.argv[1] == "conflicts":
+        others(os.environ["UCI_CONFIG_DIR"])
     daemon.open_kernel = lambda: world  # type: ignore[assignment,return-value]
     sys.exit(daemon.main(sys.argv[2:]))

@@ -10,6 +10,11 @@ import pytest
 from luci.browser import PHONE, Browser
 from luci.routerd import HOSTILE
 from luci.web import REAL_LUCI, Web
+from luci_host.pages import catalogue
+from luci_host.server import PACKAGE
+
+from natflow import host
+from natflow.service import obstacles
 
 
 def test_a_login_opens_the_page(browser: Browser, busy: Web) -> None:
@@ -290,6 +295,53 @@ def test_a_conflict_is_mended_through_the_usual_dialog(
     browser.until("it is applied", lambda: web.applied == ["firewall"])
     assert "flow_offloading '0'" in web.read("firewall")
     browser.until("the page anew", lambda: browser.texts("#nf-notices") == [""])
+
+
+CONFLICTS = {
+    "nft-flowtable": (host.FLOWTABLE_TEXT, host.FLOWTABLE_HINT),
+    **{f"module-{name.replace('_', '-')}": (host.MODULE_TEXT, host.MODULE_HINT)
+       for name in host.ACCELERATORS},
+    "other-natflow": (host.OTHER_TEXT, host.OTHER_HINT),
+    "filter": (obstacles.FILTER_TEXT, obstacles.FILTER_HINT),
+    "shaper": (obstacles.SHAPER_TEXT, obstacles.SHAPER_HINT),
+}  # fmt: skip
+
+
+def test_conflicts_name_what_they_are_about(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    """The page has natflowd's sentences anew, to be translated: it says the same in English."""
+    web = make_router("conflicts")
+    told = web.call("status")["conflicts"]
+    assert [conflict["code"] for conflict in told] == list(CONFLICTS)
+    browser.login(web.host)
+    browser.open("status")
+    browser.says("#nf-notices", "must see every packet")
+    for conflict, shown in zip(told, browser.texts("#nf-notices .nf-notice"), strict=True):
+        assert conflict["text"] in shown
+        assert conflict["hint"] in shown
+    browser.picture("conflicts")
+
+
+@pytest.mark.skipif(REAL_LUCI is not None, reason="LuCI's cbi.js finds texts by a hash of them")
+def test_conflicts_speak_chinese(browser: Browser, make_router: Callable[[str], Web]) -> None:
+    web = make_router("conflicts")
+    chinese = catalogue(PACKAGE / "po/zh_Hans/natflow.po")
+    browser.language("zh-CN")
+    browser.login(web.host)
+    browser.open("status")
+    browser.says("#nf-notices", "lo ")
+    shown = browser.texts("#nf-notices .nf-notice")
+    for conflict, text in zip(web.call("status")["conflicts"], shown, strict=True):
+        words = {
+            name: ", ".join(value) if isinstance(value, list) else chinese.get(value, value)
+            for name, value in conflict["data"].items()
+        }
+        for sentence in CONFLICTS[conflict["code"]]:
+            assert chinese[sentence].format(**words) in text
+        assert conflict["text"] not in text
+        assert conflict["hint"] not in text
+    browser.picture("conflicts-zh")
 
 
 def test_errors_in_the_configuration_are_shown(

@@ -16,10 +16,14 @@ from luci_host.pages import catalogue
 from luci_host.server import PACKAGE
 from unit.daemon.processes import SECONDS
 
+from natflow import host
+from natflow.service import obstacles
+
 REPO = PACKAGE.parents[1]
 SCRIPTS = sorted(PACKAGE.glob("htdocs/**/*.js"))
 TEMPLATE = PACKAGE / "po/templates/natflow.pot"
 DIRECTIVE = re.compile(r"%(?:\d*\.?\d*)?[a-zA-Z%]")
+NAME = re.compile(r"\{\w+\}")
 # LuCI's minifier takes a slash for the beginning of a regular expression after these, else for a
 # division: it would break what stands after a bracket or after "return".
 BEFORE_REGEX = "(,=:[!&|?{};"
@@ -67,6 +71,16 @@ def test_a_translation_is_complete(language: str) -> None:
     assert texts.keys() - wanted == set()
     for text, translation in texts.items():
         assert DIRECTIVE.findall(text) == DIRECTIVE.findall(translation), text
+        assert set(NAME.findall(text)) == set(NAME.findall(translation)), text
+
+
+def test_the_conflicts_are_those_of_the_daemon() -> None:
+    """The page has its sentences anew, to fill in names after the translation."""
+    (script,) = (file for file in SCRIPTS if file.name == "conflict.js")
+    source = script.read_text(encoding="utf-8")
+    texts = [ast.literal_eval(text) for text in re.findall(r"\b_\(('(?:[^'\\]|\\.)*')\)", source)]
+    told = {*host.TEXTS, *obstacles.TEXTS} - set(host.ACCELERATORS.values())
+    assert set(texts) == told
 
 
 @pytest.mark.parametrize("file", SCRIPTS, ids=lambda file: file.stem)

@@ -11,7 +11,7 @@ const readonly = (names) => Object.fromEntries(names.map((name) => [ name, 'read
 /* What luci.js and cbi.js put into the window, and what "require" directives name. */
 const LUCI = readonly([ '_', 'N_', 'L', 'E', 'TR' ]);
 const MODULES = readonly([ 'baseclass', 'dom', 'form', 'poll', 'request', 'rpc', 'uci', 'ui', 'view' ]);
-const OURS = readonly([ 'bus', 'exceptions', 'graph', 'names', 'remedy', 'search', 'show', 'why' ]);
+const OURS = readonly([ 'bus', 'conflicts', 'graph', 'names', 'remedy', 'search', 'show', 'why' ]);
 
 export default defineConfig([
 	{

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from natflow.host import conflict
 from natflow.service.devices import Devices
 
 TYPE_CHECKING = False
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 FILTER_TEXT = (
     "A tc or nftables filter on {device} must see all that comes in there. Flows that stay on the "
-    "normal stack for it now: {count}."
+    "normal stack for it now: {flows}."
 )
 FILTER_HINT = (
     "SQM on {device} has such a filter. On the port below {device} it comes before natflow, and "
@@ -26,28 +27,19 @@ SHAPER_HINT = (
     "That is right for a shaper. Without it (SQM, tc) on {device} the hardware can have them."
 )
 
+#: For the translators.
+TEXTS = (FILTER_TEXT, FILTER_HINT, SHAPER_TEXT, SHAPER_HINT)
+
 
 def obstacles(stats: Stats, hardware: bool) -> list[Conflict]:
-    """Each as {code, text, hint}; ``hardware`` says whether flows could go there otherwise."""
+    """Each as host.conflict() makes them; ``hardware``: flows could go there otherwise."""
     found = []
     device = Devices()
     count = stats.reason_flows.get("qdisc", 0)
     if count and stats.filter_ifindex:
         name = device(stats.filter_ifindex)
-        found.append(
-            {
-                "code": "filter",
-                "text": FILTER_TEXT.format(device=name, count=count),
-                "hint": FILTER_HINT.format(device=name),
-            }
-        )
+        found.append(conflict("filter", FILTER_TEXT, FILTER_HINT, device=name, flows=count))
     if hardware and stats.shaper_ifindex:
         name = device(stats.shaper_ifindex)
-        found.append(
-            {
-                "code": "shaper",
-                "text": SHAPER_TEXT.format(device=name),
-                "hint": SHAPER_HINT.format(device=name),
-            }
-        )
+        found.append(conflict("shaper", SHAPER_TEXT, SHAPER_HINT, device=name))
     return found

@@ -83,7 +83,7 @@ def test_the_firewalls_own_offloading(firewall: str, expected: bool, tmp_path: P
     assert codes(found) == (["firewall-flow-offloading"] if expected else [])
     assert (tmp_path / "firewall").read_text() == firewall, "never edited"
     for conflict in found:
-        assert set(conflict) == {"code", "text", "hint"}
+        assert set(conflict) == {"code", "text", "hint", "data"}
 
 
 def test_flowtables_of_nftables(tmp_path: Path) -> None:
@@ -95,6 +95,7 @@ def test_flowtables_of_nftables(tmp_path: Path) -> None:
             "hint": (
                 "Connections it takes stay out of natflow. Remove the flowtable from the ruleset."
             ),
+            "data": {"flowtable": "inet fw4 ft", "devices": ["eth0", "lan1"]},
         }
     ]
 
@@ -109,10 +110,14 @@ def test_one_device_and_none(tmp_path: Path) -> None:
     one = {"flowtable": {**FLOWTABLE["flowtable"], "dev": "eth0"}}
     none = {"flowtable": {"family": "ip", "name": "f\x1b[31m", "table": "t"}}
     answers(tmp_path, {"nftables": [META, one, none]})
-    texts = [conflict["text"] for conflict in host.conflicts(uci(tmp_path))]
-    assert texts == [
+    found = host.conflicts(uci(tmp_path))
+    assert [conflict["text"] for conflict in found] == [
         "The nftables flowtable inet fw4 ft takes flows of eth0.",
         "The nftables flowtable ip t f?[31m takes flows of no device.",
+    ]
+    assert [conflict["data"] for conflict in found] == [
+        {"flowtable": "inet fw4 ft", "devices": ["eth0"]},
+        {"flowtable": "ip t f?[31m", "devices": []},
     ]
 
 

@@ -16,7 +16,9 @@ from natflow import host
 from natflow.kernel.filters import _READERS
 from natflow.kernel.uapi import SETTINGS
 from natflow.service.flows import SORTS
+from natflow.service.obstacles import obstacles
 from natflow.settings import NUMBERS, OPTIONS, SWITCHES, Settings, change
+from natflow.uci import open_uci
 
 DOCS = Path(__file__).parents[3] / "docs"
 UBUS = (DOCS / "ubus.md").read_text(encoding="utf-8")
@@ -109,12 +111,28 @@ def test_keys_of_a_filter() -> None:
     assert set(re.findall(r"`(\w+)`", sorts[1])) == set(SORTS)
 
 
-def test_conflict_codes() -> None:
-    text = section("status")
+def test_conflicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every code with the names of its data."""
+    (tmp_path / "natflow_ctl").symlink_to("/dev/null")
+    monkeypatch.setattr(host, "CONTROL", str(tmp_path / "natflow_ctl"))
+    monkeypatch.setattr(host, "MODULES", str(tmp_path))
     for module in host.ACCELERATORS:
-        assert f"`module-{module.replace('_', '-')}`" in text
-    for code in ("firewall-flow-offloading", "nft-flowtable", "other-natflow"):
-        assert f"`{code}`" in text
+        (tmp_path / module).mkdir()
+    monkeypatch.setattr(host, "flowtables", lambda: [{"name": "ft"}])
+    kernel = FakeKernel([flow(state="slow", reason="qdisc")])
+    kernel.filter_ifindex = kernel.shaper_ifindex = 1
+    told = host.conflicts(open_uci("embedded", str(tmp_path)))
+    told += obstacles(kernel.stats(), hardware=True)
+    (tmp_path / "firewall").write_text("config defaults\n\toption flow_offloading '1'\n")
+    told += host.conflicts(open_uci("embedded", str(tmp_path)))
+    rows = re.search(r"(?m)^\| code \| data \| what it is \|\n.*\n((?:\|.*\n)+)", section("status"))
+    assert rows is not None
+    documented = {}
+    for row in rows[1].splitlines():
+        _, codes, data, *_ = row.split("|")
+        for code in re.findall(r"`([\w-]+)`", codes):
+            documented[code] = set(re.findall(r"`(\w+)`", data))
+    assert documented == {conflict["code"]: set(conflict["data"]) for conflict in told}
 
 
 def test_options_with_default_and_range() -> None:

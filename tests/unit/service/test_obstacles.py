@@ -36,6 +36,7 @@ def test_a_filter_above_the_port(tmp_path: Path) -> None:
         "A tc or nftables filter on lo must see all that comes in there. Flows that stay on the "
         "normal stack for it now: 2."
     )
+    assert reply["conflicts"][0]["data"] == {"device": "lo", "flows": 2}
     assert reply["state"] == "software", "natflow works"
 
 
@@ -50,4 +51,5 @@ def test_a_shaper_keeps_from_the_hardware(tmp_path: Path) -> None:
     kernel.shaper_ifindex = LOOPBACK
     assert [found["code"] for found in obstacles(kernel.stats(), hardware=True)] == ["shaper"]
     assert "on lo must see every packet" in obstacles(kernel.stats(), hardware=True)[0]["text"]
+    assert obstacles(kernel.stats(), hardware=True)[0]["data"] == {"device": "lo"}
     assert obstacles(kernel.stats(), hardware=False) == []

@@ -4,6 +4,7 @@
 'require poll';
 'require ui';
 'require natflow.bus as bus';
+'require natflow.conflict as conflicts';
 'require natflow.graph as graph';
 'require natflow.names as names';
 'require natflow.remedy as remedy';
@@ -163,7 +164,7 @@ return view.extend({
 				problems.push(show.notice('error', null, [ status.message ]));
 
 			for (const conflict of status.conflicts)
-				problems.push(show.notice('warning', WATCHERS.includes(conflict.code) ? _('Not everything can be accelerated') : _('Another accelerator is at work'), [ _(conflict.text), _(conflict.hint) ],
+				problems.push(show.notice('warning', WATCHERS.includes(conflict.code) ? _('Not everything can be accelerated') : _('Another accelerator is at work'), conflicts.sentences(conflict),
 					conflict.code == 'firewall-flow-offloading'
 						? this.actions(_('Switch the firewall’s offloading off'), () => remedy.firewallOffloadingOff()) : null));
 
