@@ -11,7 +11,7 @@ import signal
 from pathlib import Path
 
 from luci_host.server import Host
-from unit.daemon.processes import Router, wait_for
+from unit.daemon.processes import Router
 
 CONFIG = "config natflow 'main'\n\toption enabled '1'\n"
 FIREWALL = "config defaults\n\toption input 'REJECT'\n"
@@ -39,7 +39,7 @@ class Web(Router):
     def run_daemon(self) -> None:
         """natflowd in its world, on the bus."""
         self.daemon = self._start(str(ROUTERD), self.world, "--uci", "embedded")
-        wait_for("natflowd on the bus", self.served)
+        self.wait_for_daemon()
 
     def _applied(self, packages: list[str]) -> None:
         """What procd's trigger does."""

@@ -74,7 +74,12 @@ class Router:
     def start(self, fake: bool = False) -> None:
         self.start_broker()
         self.start_daemon(fake=fake)
+        self.wait_for_daemon()
+
+    def wait_for_daemon(self) -> None:
+        """Until natflowd answers: it takes its name first, and then reads its configuration."""
         wait_for("natflowd on the bus", self.served)
+        self.call("status")
 
     @property
     def bus(self) -> Bus:
