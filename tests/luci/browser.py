@@ -39,6 +39,7 @@ SECONDS = 30.0  # the longest any of these waits, on the slowest machine
 MEANT = (
     "Failed to load resource",
     'Uncaught TypeError: Option "',
+    "Uncaught TypeError: Exception ",
     "Uncaught Error: Login session is expired",
 )
 DESKTOP, PHONE = (1280, 900), (390, 844)

@@ -13,8 +13,11 @@ from luci_host.server import PACKAGE
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 
+from natflow import exceptions
 from natflow.kernel import uapi
+from natflow.problems import TRUE
 from natflow.settings import NUMBERS
+from natflow.uci import Section
 
 SETTINGS = PACKAGE / "htdocs/luci-static/resources/view/natflow/settings.js"
 
@@ -113,6 +116,12 @@ def test_the_limits_are_those_of_the_daemon() -> None:
     }
 
 
+def test_the_words_for_on_are_those_of_the_daemon() -> None:
+    block = re.search(r"const ON = \[(.*?)\];", SETTINGS.read_text(encoding="utf-8"))
+    assert block is not None
+    assert re.findall(r"'(\w+)'", block.group(1)) == list(TRUE)
+
+
 ADD = "#cbi-natflow-exception .cbi-button-add"
 ROW = "#cbi-natflow-exception tr.cbi-section-table-row:not(.placeholder)"
 KEEP = ".modal .cbi-button-positive"
@@ -205,3 +214,98 @@ def test_an_exception_that_is_wrong_is_not_kept(browser: Browser, busy: Web) -> 
         closed(browser)
         browser.until("no row", lambda: not browser.all(ROW))
     assert all(not changes for changes in busy.host.staged._changes.values())
+
+
+def staged(web: Web) -> bool:
+    return any(web.host.staged._changes.values())
+
+
+def complaint(browser: Browser) -> str:
+    """What the dialog says of an exception without a condition; LuCI's own has it in a tooltip."""
+    tooltip = condition(browser, "src").get_attribute("data-tooltip") or ""
+    return browser.text(".modal [data-name=src]") + tooltip
+
+
+def daemons_words() -> str:
+    """What natflowd says of an exception without a condition, before its list of options."""
+    _, problems = exceptions.read(Section("exception", "anything"), "")
+    words, found, _ = problems[0].reason.partition(" src, ")
+    assert found
+    return words
+
+
+def test_an_exception_without_a_condition_is_not_kept(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    web = make_router("busy")
+    browser.login(web.host)
+    browser.open("settings")
+    browser.find(ADD).click()
+    put_condition(browser, "name", "Büro")
+    browser.find(KEEP).click()
+    browser.until("the reason", lambda: daemons_words() in complaint(browser).lower())
+    assert "Source, Destination, Protocol, Port, Device, MAC" in complaint(browser)
+    assert browser.all("body.modal-overlay-active")
+    assert not staged(web)
+    browser.picture("settings-exception-empty")
+    put_condition(browser, "port", "22")
+    browser.find(KEEP).click()
+    closed(browser)
+    browser.says(ROW, "Port 22")
+    apply(browser, web)
+    browser.until("it is in force", lambda: web.call("info")["exceptions"])
+    # One that is off may be empty: natflowd does not mind.
+    browser.find(f"{ROW} .cbi-button-edit").click()
+    put_condition(browser, "port", "")
+    box = browser.all(".modal [data-name=enabled] input[type=checkbox]")[0]
+    browser.script("arguments[0].click()", box)
+    browser.find(KEEP).click()
+    closed(browser)
+    browser.says(ROW, "nothing yet")
+    apply(browser, web)
+    assert "port" not in web.read()
+    assert web.call("status")["config_errors"] == []
+
+
+def test_nothing_is_saved_beside_an_exception_without_a_condition(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    """natflowd would refuse all of it."""
+    web = make_router("busy")
+    web.write(
+        "config natflow 'main'\n\toption enabled '1'\n"
+        "config exception\n\toption port '22'\n"
+        "config exception\n\toption enabled '0'\n"
+        "config exception\n\toption proto ''\n"
+        "config exception 'desk'\n\toption name 'Büro'\n"
+    )
+    browser.login(web.host)
+    browser.open("settings")
+    rows = browser.texts(f"{ROW} [data-name=_matches]")
+    assert rows[:2] == ["Port 22", "nothing yet"]
+    assert all(daemons_words() in row.lower() for row in rows[2:])
+    browser.picture("settings-exceptions-empty")
+    tab(browser, "learning")
+    put(browser, "delay_pkts", "20")
+    for button in ("save", "apply"):
+        browser.find(f".cbi-page-actions .cbi-button-{button}").click()
+        browser.says(".modal", "Exception Büro: It has no condition")
+        assert "Exception 3: It has no condition" in browser.text(".modal")
+        assert "Exception 1" not in browser.text(".modal")
+        browser.find(".modal .right button").click()
+        closed(browser)
+    assert not staged(web)
+    assert web.applied == []
+    browser.find(f"{ROW}:nth-last-child(2) .cbi-button-remove").click()
+    browser.until("the row gone", lambda: len(browser.all(ROW)) == 3)
+    browser.find(f"{ROW}:last-child .cbi-button-edit").click()
+    put_condition(browser, "device", "br-lan")
+    browser.find(KEEP).click()
+    closed(browser)
+    browser.says(f"{ROW}:last-child", "Device br-lan")
+    tab(browser, "learning")
+    put(browser, "delay_pkts", "20")
+    apply(browser, web)
+    in_force = browser.until("both", lambda: web.call("info")["exceptions"])
+    assert [each["text"] for each in in_force] == ["port 22", "device br-lan"]
+    assert web.call("info")["settings"]["delay_pkts"] == 20

@@ -174,10 +174,19 @@ const GridSection = baseclass.extend({
 		return option;
 	},
 
+	/* Text is HTML, as in LuCI; textvalue() may also make a node. */
 	text(option, name) {
-		const value = option.cfgvalue ? option.cfgvalue(name) : uci.get(this.map.config, name, option.name) ?? option.default ?? '';
+		if (option.textvalue)
+			return option.textvalue(name);
 
-		return option instanceof Flag ? (value == '1' ? _('Yes') : _('No')) : value;
+		const value = uci.get(this.map.config, name, option.name) ?? option.default ?? '';
+
+		return option instanceof Flag ? (value == '1' ? _('Yes') : _('No')) : '%h'.format(value);
+	},
+
+	/* A value of the dialog that is open. */
+	formvalue(name, option) {
+		return this.columns.find((column) => column.name == option).value();
 	},
 
 	button(kind, text, click) {
@@ -188,10 +197,14 @@ const GridSection = baseclass.extend({
 		const name = section['.name'];
 
 		return E('tr', { 'class': 'tr cbi-section-table-row', 'data-sid': name }, [
-			...shown.map((option) => E('td', { 'class': 'td cbi-value-field', 'data-name': option.name, 'data-title': option.title }, [ this.text(option, name) ])),
+			...shown.map((option) => E('td', { 'class': 'td cbi-value-field', 'data-name': option.name, 'data-title': option.title }, this.text(option, name))),
 			E('td', { 'class': 'td cbi-section-table-cell nowrap cbi-section-actions' }, [
 				this.button('edit', _('Edit'), () => this.edit(name)), ' ',
-				this.button('remove', _('Delete'), () => this.remove(name))
+				this.button('remove', _('Delete'), () => {
+					uci.remove(this.map.config, name);
+
+					return this.map.save(null, true);
+				})
 			])
 		]);
 	},
@@ -216,11 +229,6 @@ const GridSection = baseclass.extend({
 		return this.node;
 	},
 
-	remove(name) {
-		uci.remove(this.map.config, name);
-		this.render();
-	},
-
 	/* Dismissing the dialog of a section that was just added takes it away again. */
 	edit(name, added) {
 		const options = this.columns.filter((option) => option.modalonly !== false);
@@ -232,8 +240,10 @@ const GridSection = baseclass.extend({
 				E('button', { 'class': 'btn cbi-button', 'click': () => {
 					ui.hideModal();
 
-					if (added)
-						this.remove(name);
+					if (added) {
+						uci.remove(this.map.config, name);
+						this.render();
+					}
 				} }, [ _('Dismiss') ]), ' ',
 				E('button', { 'class': 'btn cbi-button cbi-button-positive important', 'click': () => {
 					const wrong = options.filter((option) => {
@@ -282,7 +292,8 @@ const Map_ = baseclass.extend({
 			...this.sections.map((section) => section.render()));
 	},
 
-	async save() {
+	/* check: called when all fields are right, may throw. silent: without a dialog of what is wrong. */
+	async save(check, silent) {
 		const wrong = [];
 
 		for (const section of this.sections)
@@ -295,9 +306,14 @@ const Map_ = baseclass.extend({
 				}
 			}
 
+		if (!wrong.length)
+			await Promise.resolve().then(check).catch((error) => wrong.push(error));
+
 		if (wrong.length) {
-			ui.showModal(_('Save error'), [ ...wrong.map((error) => E('p', {}, [ error.message ])),
-				E('div', { 'class': 'right' }, [ E('button', { 'class': 'btn', 'click': ui.hideModal }, [ _('Dismiss') ]) ]) ]);
+			if (!silent)
+				ui.showModal(_('Save error'), [ ...wrong.map((error) => E('p', {}, [ error.message ])),
+					E('div', { 'class': 'right' }, [ E('button', { 'class': 'btn', 'click': ui.hideModal }, [ _('Dismiss') ]) ]) ]);
+
 			throw wrong[0];
 		}
 

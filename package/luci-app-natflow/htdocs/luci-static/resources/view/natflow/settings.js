@@ -24,8 +24,55 @@ const U32 = 0xffffffff;
 
 const DEVICE = /^(?!\.{1,2}$)[^\s/:\u0080-\uffff]{1,15}$/;
 
+/* What natflowd takes for switched on. */
+const ON = [ '1', 'on', 'true', 'yes', 'enabled' ];
+
 /* What an exception can name, in the order of its row. */
-const CONDITIONS = [ 'src', 'dst', 'proto', 'port', 'device', 'mac', 'mark' ];
+const TITLES = {
+	src: () => _('Source'),
+	dst: () => _('Destination'),
+	proto: () => _('Protocol'),
+	port: () => _('Port'),
+	device: () => _('Device'),
+	mac: () => _('MAC address'),
+	mark: () => _('Connection mark')
+};
+
+const CONDITIONS = Object.keys(TITLES);
+
+function nothingNamed() {
+	return _('It has no condition and would except everything; give one of %s').format(CONDITIONS.map((name) => TITLES[name]()).join(', '));
+}
+
+/* Whether natflowd would refuse an exception, and with it all settings. get(option) tells its values. */
+function exceptsAll(get) {
+	return ON.includes(get('enabled') ?? '1') && !CONDITIONS.some((name) => get(name));
+}
+
+function rowExceptsAll(id) {
+	return exceptsAll((name) => uci.get('natflow', id, name));
+}
+
+function checkRows() {
+	const wrong = uci.sections('natflow', 'exception').map((section, index) => rowExceptsAll(section['.name'])
+		? '%s: %s'.format(_('Exception %s').format(section.name || index + 1), nothingNamed()) : '').filter(Boolean);
+
+	if (wrong.length)
+		throw new TypeError(wrong.join('\n'));
+}
+
+/* LuCI checks the fields of a form, and the rows of a grid have none outside of their dialog. It saves silently when
+   one of them is deleted, which must go on where others are still wrong. */
+const CheckedMap = form.Map.extend({
+	save(cb, silent) {
+		return this.super('save', [ () => {
+			if (!silent)
+				checkRows();
+
+			return cb?.();
+		}, silent ]);
+	}
+});
 
 /* true, or what is wrong with the mark. */
 function checkMark(text) {
@@ -71,7 +118,7 @@ return view.extend({
 
 	render([ info, status ]) {
 		const failed = status instanceof Error ? status : null;
-		const map = new form.Map('natflow', _('Flow Acceleration'), _('Save & Apply puts the settings in force at once. Connections that are running are not interrupted.'));
+		const map = new CheckedMap('natflow', _('Flow Acceleration'), _('Save & Apply puts the settings in force at once. Connections that are running are not interrupted.'));
 		const section = map.section(form.NamedSection, 'main', 'natflow');
 
 		this.limits = Object.assign({}, LIMITS, info?.limits);
@@ -140,11 +187,9 @@ return view.extend({
 	/* A row for each section, edited in a dialog: a row for all that one can name would be too wide. */
 	exceptions(map) {
 		const section = map.section(form.GridSection, 'exception', _('Exceptions'), _('Traffic that always takes the normal path, for example because a filter must see all of it. All that an exception names must match.'));
-		const titles = {};
 		const add = (kind, name, title, description) => {
 			const option = section.option(kind, name, title, description);
 
-			titles[name] = title;
 			option.modalonly = true;
 			option.rmempty = true;
 
@@ -166,34 +211,38 @@ return view.extend({
 		const matches = section.option(form.DummyValue, '_matches', _('Matches'));
 
 		matches.modalonly = false;
-		matches.cfgvalue = (id) => CONDITIONS.filter((name) => uci.get('natflow', id, name))
-			.map((name) => '%s %s'.format(titles[name], uci.get('natflow', id, name))).join(', ') || _('nothing yet: name something, or natflow refuses the settings');
+		matches.textvalue = (id) => rowExceptsAll(id)
+			? show.el('strong', { 'class': 'nf-wrong' }, nothingNamed())
+			: show.el('span', {}, CONDITIONS.filter((name) => uci.get('natflow', id, name))
+				.map((name) => '%s %s'.format(TITLES[name](), uci.get('natflow', id, name))).join(', ') || _('nothing yet'));
 
-		for (const [ name, title, description ] of [
-			[ 'src', _('Source'), _('Address or prefix of who opened the connection.') ],
-			[ 'dst', _('Destination'), _('Address or prefix that it was opened to, before or after translation.') ]
-		])
-			add(form.Value, name, title, description).datatype = 'or(ipaddr("nomask"),cidr)';
+		const src = add(form.Value, 'src', TITLES.src(), _('Address or prefix of who opened the connection.'));
+		const dst = add(form.Value, 'dst', TITLES.dst(), _('Address or prefix that it was opened to, before or after translation.'));
 
-		const proto = add(form.ListValue, 'proto', _('Protocol'));
+		src.datatype = dst.datatype = 'or(ipaddr("nomask"),cidr)';
+		src.validate = function(id) {
+			return exceptsAll((name) => this.section.formvalue(id, name)) ? nothingNamed() : true;
+		};
+
+		const proto = add(form.ListValue, 'proto', TITLES.proto());
 
 		proto.value('', _('any'));
 		proto.value('tcp', 'TCP');
 		proto.value('udp', 'UDP');
 		proto.default = '';
 
-		const port = add(form.Value, 'port', _('Port'), _('Port that it was opened to, or a range such as 5060-5070.'));
+		const port = add(form.Value, 'port', TITLES.port(), _('Port that it was opened to, or a range such as 5060-5070.'));
 
 		port.datatype = 'portrange';
 
-		const device = add(form.Value, 'device', _('Device'), _('Its packets come in or go out by this device: a port, or a VLAN, bridge or PPPoE device on the way.'));
+		const device = add(form.Value, 'device', TITLES.device(), _('Its packets come in or go out by this device: a port, or a VLAN, bridge or PPPoE device on the way.'));
 
 		device.placeholder = 'br-lan';
 		device.validate = (id, value) => checkDevice(value);
 
-		add(form.Value, 'mac', _('MAC address'), _('A station that its frames come from or go to.')).datatype = 'macaddr';
+		add(form.Value, 'mac', TITLES.mac(), _('A station that its frames come from or go to.')).datatype = 'macaddr';
 
-		const mark = add(form.Value, 'mark', _('Connection mark'), _('VALUE or VALUE/MASK, decimal or with 0x.'));
+		const mark = add(form.Value, 'mark', TITLES.mark(), _('VALUE or VALUE/MASK, decimal or with 0x.'));
 
 		mark.placeholder = '0x100/0x100';
 		mark.validate = (id, value) => checkMark(value);
