@@ -154,6 +154,13 @@ def foreign() -> ControlDevice:
     return ControlDevice(PATH, Played())  # type: ignore[arg-type]
 
 
+def foreign_software() -> ControlDevice:
+    """The same, built without hardware."""
+    played = Played()
+    del played.settings["hwnat"], played.settings["hwnat_wed_disabled"]
+    return ControlDevice(PATH, played)  # type: ignore[arg-type]
+
+
 WORLDS = {
     "busy": busy,
     "many": many,
@@ -162,6 +169,7 @@ WORLDS = {
     "empty": empty,
     "missing": missing,
     "foreign": foreign,
+    "foreign-software": foreign_software,
 }
 
 

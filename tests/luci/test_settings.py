@@ -15,8 +15,10 @@ from selenium.webdriver.support.select import Select
 
 from natflow import exceptions
 from natflow.kernel import uapi
+from natflow.kernel.ctl import COMMANDS
 from natflow.problems import TRUE
-from natflow.settings import NUMBERS
+from natflow.service.foreign import NOT_BUILT
+from natflow.settings import NUMBERS, OPTIONS
 from natflow.uci import Section
 
 SETTINGS = PACKAGE / "htdocs/luci-static/resources/view/natflow/settings.js"
@@ -309,3 +311,52 @@ def test_nothing_is_saved_beside_an_exception_without_a_condition(
     in_force = browser.until("both", lambda: web.call("info")["exceptions"])
     assert [each["text"] for each in in_force] == ["port 22", "device br-lan"]
     assert web.call("info")["settings"]["delay_pkts"] == 20
+
+
+def described(browser: Browser, option: str) -> str:
+    (text,) = browser.texts(f"#cbi-natflow [data-name={option}] .cbi-value-description")
+    return text
+
+
+EFFECT = "It has no effect: the module that is loaded has no such setting."
+
+
+def test_what_the_other_module_lacks_is_marked(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    """x-wrt's has four of the settings. The others are marked, and may be taken away."""
+    web = make_router("foreign")
+    web.write("config natflow 'main'\n\toption enabled '1'\n\toption max_flows '1000'\n")
+    browser.login(web.host)
+    browser.open("settings")
+    marked = {option for option in OPTIONS if EFFECT in described(browser, option)}
+    assert marked == {*OPTIONS} - COMMANDS.keys()
+    assert "has no exceptions" in browser.text("#cbi-natflow-exception .cbi-section-descr")
+    off = "#view input[disabled], #view select[disabled], #view button[disabled]"
+    assert browser.all(off) == []
+    tab(browser, "limits")
+    browser.picture("settings-foreign")
+    put(browser, "max_flows", "")
+    tab(browser, "learning")
+    put(browser, "delay_pkts", "20")
+    apply(browser, web)
+    browser.until("it is in force", lambda: web.call("info")["settings"]["delay_pkts"] == 20)
+    assert "max_flows" not in web.read()
+
+
+def test_a_module_without_hardware_is_told_of_once(
+    browser: Browser, make_router: Callable[[str], Web]
+) -> None:
+    web = make_router("foreign-software")
+    browser.login(web.host)
+    browser.open("settings")
+    for option in ("hwnat", "hwnat_wed"):
+        assert described(browser, option).endswith(f" {NOT_BUILT}"), option
+        assert EFFECT not in described(browser, option)
+
+
+def test_our_module_lacks_nothing(browser: Browser, busy: Web) -> None:
+    browser.login(busy.host)
+    browser.open("settings")
+    assert [option for option in OPTIONS if "no effect" in described(browser, option)] == []
+    assert "no effect" not in browser.text("#cbi-natflow-exception .cbi-section-descr")

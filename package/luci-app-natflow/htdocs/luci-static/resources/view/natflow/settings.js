@@ -122,6 +122,7 @@ return view.extend({
 		const section = map.section(form.NamedSection, 'main', 'natflow');
 
 		this.limits = Object.assign({}, LIMITS, info?.limits);
+		this.settings = info?.settings ?? {};
 		section.addremove = false;
 		section.tab('general', _('General'));
 		section.tab('learning', _('Learning'));
@@ -141,7 +142,7 @@ return view.extend({
 		this.number(section, 'limits', 'max_flows', _('Flows'), this.memory(info));
 		this.number(section, 'limits', 'host_flows', _('Flows of one host'), _('So that no single host can fill the table.'));
 
-		const mode = section.taboption('hardware', form.ListValue, 'hwnat_mode', _('Flows for the hardware'), _('Software keeps latency lower, so flows need not leave it while the processor has time for them.'));
+		const mode = section.taboption('hardware', form.ListValue, 'hwnat_mode', _('Flows for the hardware'), this.marked('hwnat_mode', _('Software keeps latency lower, so flows need not leave it while the processor has time for them.')));
 
 		mode.value('auto', _('the fastest, while the processor is busy'));
 		mode.value('always', _('all that are fast enough'));
@@ -152,18 +153,25 @@ return view.extend({
 		this.number(section, 'hardware', 'hw_rate_limit', _('Handed over in a second'), _('Directions of flows, at the most.'));
 		this.number(section, 'hardware', 'hw_max_flows', _('In the hardware at once'), _('Directions of flows, at the most; 0 for what its table bears.'));
 
-		const mark = section.taboption('exceptions', form.Value, 'exclude_mark', _('Connection mark'), _('Connections with this mark, compared under the mask, stay on the normal path. Mark them in the firewall, for example those that a shaper or a filter must see. Empty: none.'));
+		const mark = section.taboption('exceptions', form.Value, 'exclude_mark', _('Connection mark'), this.marked('exclude_mark', _('Connections with this mark, compared under the mask, stay on the normal path. Mark them in the firewall, for example those that a shaper or a filter must see. Empty: none.')));
 
 		mark.placeholder = '0x10/0xf0';
 		mark.rmempty = true;
 		mark.validate = (id, value) => checkExcludeMark(value);
-		this.exceptions(map);
+		this.exceptions(map, !failed && status.module.loaded && !status.module.tells);
 
 		return map.render().then((node) => show.el('div', { 'class': 'nf-page', 'id': 'nf-settings' },
 			failed ? show.notice('warning', failed.kind == 'absent' ? _('The daemon is not running') : null,
 				[ failed.message, _('Settings are saved, and come into force when natflow is there again.') ]) : null,
 			this.mistakes(failed ? [] : status.config_errors),
 			node));
+	},
+
+	/* The description of an option. One that the module does not have can be changed all the same: it may have to be
+	   taken away, or be meant for the other module. */
+	marked(name, description) {
+		return this.settings[name] === null
+			? description + ' ' + _('It has no effect: the module that is loaded has no such setting.') : description;
 	},
 
 	flag(section, tab, name, byDefault, title, description, engine) {
@@ -176,17 +184,19 @@ return view.extend({
 
 	number(section, tab, name, title, description) {
 		const limit = this.limits[name];
-		const option = section.taboption(tab, form.Value, name, title, description + ' ' +
-			_('Allowed: %d to %d.').format(limit.min, limit.max));
+		const option = section.taboption(tab, form.Value, name, title, this.marked(name, description + ' ' +
+			_('Allowed: %d to %d.').format(limit.min, limit.max)));
 
 		option.datatype = 'range(%d,%d)'.format(limit.min, limit.max);
 		option.placeholder = String(limit.default);
 		option.rmempty = true;
 	},
 
-	/* A row for each section, edited in a dialog: a row for all that one can name would be too wide. */
-	exceptions(map) {
-		const section = map.section(form.GridSection, 'exception', _('Exceptions'), _('Traffic that always takes the normal path, for example because a filter must see all of it. All that an exception names must match.'));
+	/* A row for each section, edited in a dialog: a row for all that one can name would be too wide.
+	   foreign: the module that is driven is the older one, which has none. */
+	exceptions(map, foreign) {
+		const note = foreign ? ' ' + _('They have no effect: the module that is loaded has no exceptions.') : '';
+		const section = map.section(form.GridSection, 'exception', _('Exceptions'), _('Traffic that always takes the normal path, for example because a filter must see all of it. All that an exception names must match.') + note);
 		const add = (kind, name, title, description) => {
 			const option = section.option(kind, name, title, description);
 
