@@ -225,7 +225,9 @@ def test_without_counters_everybody_says_so(watched: Watched) -> None:
     assert host["estimated"] is True
     assert host["bytes"]["hardware"]["up"] == guessed
     assert status["bytes"]["hardware"] == sum(watched.row(pair)["hw_bytes"])
-    with lab.r.entered():
+    # Silent for 10 seconds a flow is taken for forgotten, and the command may start that slowly.
+    lab.bind(pair)
+    with Talk(pair), lab.r.entered():
         shown = watched.site.run("status").stdout
         hosts = watched.site.run("clients").stdout
     assert "the truth is from 0 to what the link carries" in " ".join(shown.split())
