@@ -17,7 +17,7 @@ from vm.stream import Stream
 
 VERSIONS = pytest.mark.parametrize("version", [4, 6])
 # Seconds: two re-proof intervals fit into it, and it is over soon without traffic.
-SHORT_TIMEOUT = 3
+SHORT_TIMEOUT = 5
 SAMPLE_MS = 1000
 
 
