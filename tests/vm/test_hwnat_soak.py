@@ -163,7 +163,7 @@ def drain(pair: Pair) -> None:
         sock.settimeout(10)
 
 
-@pytest.mark.parametrize("seed", map(int, SEEDS))
+@pytest.mark.parametrize("seed", [int(seed) for seed in SEEDS])
 def test_soak(seed: int) -> None:
     profile = ppesim.PROFILES[seed % len(ppesim.PROFILES)]
     print(f"NATFLOW_SOAK_SEED={seed} NATFLOW_SOAK_SECONDS={SECONDS:g}: {profile}")
