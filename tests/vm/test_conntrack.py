@@ -158,12 +158,12 @@ def test_idle_flow_leaves_and_comes_back(lab: Lab) -> None:
     are learned again."""
     lab.configure(idle_timeout=1000)
     pair, busy = lab.udp(4), lab.udp(6)
+    start = time.monotonic()
     ping(pair, 4)
     first = lab.flow(pair)
     assert first is not None and first.state == "software"
     ct = known(lab, pair)
     end = time.monotonic() + 6
-    start = time.monotonic()
     while lab.flow(pair) and time.monotonic() < end:
         ping(busy)
         time.sleep(0.05)

@@ -37,7 +37,7 @@ void ppesim_ppe_reset(struct ppesim_ppe *ppe)
 }
 
 /**
- * ppesim_ppe_fill() - take free entries out of use, as bound flows of somebody else would
+ * ppesim_ppe_fill() - take entries that are not bound out of use, as somebody else's flows would
  * @ppe: the engine
  * @percent: how many of all; 0 gives them back
  */
@@ -51,10 +51,14 @@ void ppesim_ppe_fill(struct ppesim_ppe *ppe, u32 percent)
 		return;
 	}
 	spin_lock_bh(&ppe->lock);
-	for (i = 0; i < soc->entries; i++)
-		if (i * 100ULL < (u64)soc->entries * percent &&
-		    ppe->slots[i].state == PPESIM_FOE_INVALID)
-			ppe->slots[i].reserved = true;
+	for (i = 0; i < soc->entries && i * 100ULL < (u64)soc->entries * percent; i++) {
+		struct ppesim_slot *slot = &ppe->slots[i];
+
+		if (slot->state == PPESIM_FOE_BIND)
+			continue;
+		slot->state = PPESIM_FOE_INVALID;
+		slot->reserved = true;
+	}
 	spin_unlock_bh(&ppe->lock);
 }
 
