@@ -56,11 +56,18 @@ class Stream:
         self._thread.join()
         self.read()
 
+    def go_on(self, packets: int) -> None:
+        """Until so many more are sent: on a slow machine no time says how many."""
+        until, enough = time.monotonic() + 60, len(self.sent) + packets
+        while len(self.sent) < enough:
+            assert time.monotonic() < until, f"{enough - len(self.sent)} of {packets} not sent"
+            time.sleep(0.01)
+
     def read(self) -> None:
         """Takes in what has arrived so far."""
         while True:
             # The last ones may be on their way still.
-            self._receiver.settimeout(0.1)
+            self._receiver.settimeout(0.5 if self.lost else 0.1)
             try:
                 data, control, _, _ = self._receiver.recvmsg(2048, 128)
             except TimeoutError:

@@ -165,20 +165,20 @@ def test_switch_off_and_on(lab: Lab, version: int) -> None:
             assert (explained.state, explained.reason) == ("slow", "disabled")
             tcp.client.sendall(data)
             want.update(data)
-            time.sleep(0.1)
+            out.go_on(10)
             fast = lab.kernel.stats().engines["software"].packets
-            time.sleep(0.1)
+            back.go_on(10)
             assert lab.kernel.stats().engines["software"].packets == fast
             lab.configure(enabled=1)
             tcp.client.sendall(data)
             want.update(data)
-            time.sleep(0.2)
+            out.go_on(20)
+            back.go_on(20)
             assert lab.kernel.stats().engines["software"].packets > fast
             assert lab.state(pair) == "software"
     reader.join(20)
     assert got.digest() == want.digest()
-    assert len(out.sent) > 50 and not out.lost
-    assert len(back.sent) > 50 and not back.lost
+    assert not out.lost and not back.lost
     pair.close()
     tcp.close()
 
@@ -240,8 +240,8 @@ def test_flush_does_not_stop_traffic(lab: Lab) -> None:
     accelerated(lab, pair)
     with Stream(pair.client, pair.server, 0.005) as stream:
         for _ in range(5):
-            time.sleep(0.1)
+            stream.go_on(20)
             assert lab.kernel.flush().removed >= 1
-    assert len(stream.sent) > 50 and not stream.lost
+    assert not stream.lost
     is_fast_again(lab, pair)
     pair.close()
