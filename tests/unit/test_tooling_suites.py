@@ -90,9 +90,9 @@ def test_each_clock_has_a_guest_of_its_own(
     assert booted == guests
 
 
-def test_clocks_alone_boot_no_other_guest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clocks_alone_neither_build_nor_boot_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     run = suites.Run("6.1", ["tests/vm/traffic.py"], explicit=True)
-    monkeypatch.setattr(run, "build", lambda *_: Path("built"))
+    monkeypatch.setattr(run, "build", lambda *_: pytest.fail("built"))
     monkeypatch.setattr(run, "guest", lambda name, *_: pytest.fail(name))
     run.vm(*suites.MARKERS)
     assert run.total == Counts()

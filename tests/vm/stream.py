@@ -67,7 +67,7 @@ class Stream:
         """Takes in what has arrived so far."""
         while True:
             # The last ones may be on their way still.
-            self._receiver.settimeout(0.5 if self.lost else 0.1)
+            self._receiver.settimeout(0.1)
             try:
                 data, control, _, _ = self._receiver.recvmsg(2048, 128)
             except TimeoutError:

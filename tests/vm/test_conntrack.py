@@ -169,7 +169,8 @@ def test_idle_flow_leaves_and_comes_back(lab: Lab) -> None:
         time.sleep(0.05)
     print(f"left after {time.monotonic() - start:.1f} s")
     assert lab.flow(pair) is None
-    assert time.monotonic() - start > 0.8
+    # Its last packet came after the start; the kernel counts in ticks of 4 ms.
+    assert time.monotonic() - start > 0.99
     explained = lab.kernel.explain(pair.tuple_)
     assert (explained.tracked, explained.state) == (True, "slow")
     assert lab.state(busy) == "software", "one that moves stays"

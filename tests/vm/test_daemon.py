@@ -22,14 +22,22 @@ from natflow.bus import BusError
 
 BROKEN = ON + "\toption idle_timeout '5'\n\toption delay_pkts 'many'\n"
 
+START_SECONDS = 8.0  # in the emulated guest, which runs Python about 27 times slower than its host
+STARTS = 3  # the host may be busy with something else
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with new_site(tmp_path_factory.mktemp("router")) as made:
-        start = made.start_in_namespace()
+        starts = [made.start_in_namespace()]
+        while starts[-1] > START_SECONDS and len(starts) < STARTS:
+            made.kill_daemon()
+            starts.append(made.start_in_namespace())
         assert made.daemon is not None
-        print(f"\nnatflowd answers after {start:.2f} s in the guest")
+        shown = ", ".join(f"{start:.2f}" for start in starts)
+        print(f"\nnatflowd answers after {shown} s in the guest")
         print(f"natflowd takes {memory(made.daemon.pid) / 1024:.1f} MiB in the guest")
+        assert starts[-1] <= START_SECONDS
         yield made
 
 

@@ -45,7 +45,8 @@ def test_roaming_under_traffic(lab: Lab) -> None:
         ]
         for number in range(MOVES):
             time.sleep(0.7)
-            streams[0].go_on(20)
+            for stream in streams:
+                stream.go_on(20)
             place = f"lan{1 - number % 2}"
             lab.c.ip(f"link set lan type bond active_slave {place}")
         time.sleep(0.7)
@@ -53,6 +54,7 @@ def test_roaming_under_traffic(lab: Lab) -> None:
         time.sleep(0.5)
         again = [fast_packets(lab.flow(pair)) for pair in (*udp, *tcp)]
     for stream in streams:
+        assert len(stream.sent) > 50
         print(f"{len(stream.lost)} of {len(stream.sent)} lost in {MOVES} moves")
         assert len(stream.lost) <= MOVES
         # Not two at once, either.

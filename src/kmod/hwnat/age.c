@@ -15,9 +15,10 @@
 /* ... and more when there are so many that it would take longer than this. */
 #define REPROOF_LATEST	(2 * REPROOF_TIME)
 
-/* Under hwnat_mutex. */
-static unsigned long window;		/* jiffies when the running second began */
-static unsigned int reproofs;		/* flows taken back for a new proof in it */
+/* Jiffies when the running second began; under hwnat_mutex. */
+static unsigned long window;
+/* Flows taken back for a new proof in it: counted without a lock, one more or less does no harm. */
+static unsigned int reproofs;
 
 /**
  * hwnat_age_begin() - another second may have begun; under hwnat_mutex
